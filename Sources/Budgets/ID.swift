@@ -1,0 +1,111 @@
+/// Typed identifiers: a prefix that a person can read and a UUIDv7 that sorts by time (design §7, RFC 9562 §5.7).
+/// The kind is part of the type, so a team's id cannot be handed to a function that wants a project's.
+
+/// What an identifier names; gives its text form the prefix.
+public protocol IDKind: Sendable {
+    /// The letters before the underscore, such as `team`.
+    static var prefix: String { get }
+}
+
+public enum OrganizationKind: IDKind { public static let prefix = "org" }
+public enum TeamKind: IDKind { public static let prefix = "team" }
+public enum ProjectKind: IDKind { public static let prefix = "prj" }
+public enum APIKeyKind: IDKind { public static let prefix = "key" }
+public enum ModelKind: IDKind { public static let prefix = "mdl" }
+public enum PriceKind: IDKind { public static let prefix = "prc" }
+public enum TierKind: IDKind { public static let prefix = "tier" }
+public enum BudgetKind: IDKind { public static let prefix = "bgt" }
+public enum ReservationKind: IDKind { public static let prefix = "rsv" }
+public enum EntryKind: IDKind { public static let prefix = "ent" }
+public enum AlertKind: IDKind { public static let prefix = "alr" }
+public enum EventKind: IDKind { public static let prefix = "evt" }
+public enum EndpointKind: IDKind { public static let prefix = "ep" }
+public enum DeliveryKind: IDKind { public static let prefix = "dlv" }
+
+public typealias OrganizationID = ID<OrganizationKind>
+public typealias TeamID = ID<TeamKind>
+public typealias ProjectID = ID<ProjectKind>
+public typealias APIKeyID = ID<APIKeyKind>
+public typealias ModelID = ID<ModelKind>
+public typealias PriceID = ID<PriceKind>
+public typealias TierID = ID<TierKind>
+public typealias BudgetID = ID<BudgetKind>
+public typealias ReservationID = ID<ReservationKind>
+public typealias EntryID = ID<EntryKind>
+public typealias AlertID = ID<AlertKind>
+public typealias EventID = ID<EventKind>
+public typealias EndpointID = ID<EndpointKind>
+public typealias DeliveryID = ID<DeliveryKind>
+
+/// 128 bits that name one thing of one kind. Text form: `prefix_` and 32 lower-case hexadecimal digits.
+public struct ID<Kind: IDKind>: Hashable, Sendable, Comparable, LosslessStringConvertible {
+    /// The first eight bytes of the UUID, big end first.
+    public let high: UInt64
+    /// The last eight bytes of the UUID, big end first.
+    public let low: UInt64
+
+    public init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    /// A new UUIDv7 for this millisecond.
+    public init<Generator: RandomNumberGenerator>(at instant: Instant, using generator: inout Generator) {
+        let milliseconds = UInt64(clamping: instant.microseconds / 1000) & 0xFFFF_FFFF_FFFF
+        high = milliseconds << 16 | 0x7000 | (generator.next() & 0x0FFF)
+        low = 0x8000_0000_0000_0000 | (generator.next() >> 2)
+    }
+
+    /// A new UUIDv7 for this millisecond from the system's randomness.
+    public init(at instant: Instant) {
+        var generator = SystemRandomNumberGenerator()
+        self.init(at: instant, using: &generator)
+    }
+
+    /// Reads the text form; nil when the prefix or a digit is wrong.
+    public init?(_ text: String) {
+        let utf8 = Array(text.utf8)
+        let prefix = Array(Kind.prefix.utf8) + [UInt8(ascii: "_")]
+        guard utf8.count == prefix.count + 32, utf8.starts(with: prefix) else { return nil }
+        var words: (UInt64, UInt64) = (0, 0)
+        for (index, byte) in utf8[prefix.count...].enumerated() {
+            let digit: UInt64
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = UInt64(byte - UInt8(ascii: "0"))
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): digit = UInt64(byte - UInt8(ascii: "a") + 10)
+            default: return nil
+            }
+            if index < 16 { words.0 = words.0 << 4 | digit } else { words.1 = words.1 << 4 | digit }
+        }
+        high = words.0
+        low = words.1
+    }
+
+    /// The text form.
+    public var description: String {
+        var text = Kind.prefix
+        text.reserveCapacity(Kind.prefix.utf8.count + 33)
+        text.append("_")
+        text.append(hexadecimal)
+        return text
+    }
+
+    /// The 32 digits without the prefix: what Postgres reads as a `uuid`.
+    public var hexadecimal: String {
+        String(unsafeUninitializedCapacity: 32) { buffer in
+            for index in 0..<32 {
+                let word = index < 16 ? high : low
+                let digit = UInt8(truncatingIfNeeded: word >> UInt64((15 - index % 16) * 4)) & 0xF
+                buffer[index] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+            }
+            return 32
+        }
+    }
+
+    public static func < (left: Self, right: Self) -> Bool { (left.high, left.low) < (right.high, right.low) }
+}
+
+extension ID where Kind == OrganizationKind {
+    /// The platform itself: owner of operator keys, of the model catalogue and of list prices. Never a tenant.
+    public static var platform: Self { Self(high: 0, low: 0) }
+}
