@@ -63,7 +63,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             swiftSettings: strict),
@@ -78,6 +78,7 @@ let package = Package(
         tests("Ledger", ["TestSupport"]),
         tests("Alerts", ["TestSupport"]),
         tests("Chargeback", ["TestSupport"]),
+        tests("bursar", ["TestSupport", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio")]),
         tests("Server", ["TestSupport", "Yams", .product(name: "HummingbirdTesting", package: "hummingbird")]),
     ]
 )
