@@ -212,6 +212,7 @@ CREATE TABLE reservations (
     feature         text,
     tags            jsonb,
     held            numeric(38,12) NOT NULL CHECK (held >= 0),
+    max_output_tokens bigint NOT NULL,           -- what the hold assumes: asked, capped by tier and model
     draws           jsonb NOT NULL,              -- per budget: counter, what is held on it, and how it stood: the first answer
     created_at      timestamptz NOT NULL,
     expires_at      timestamptz NOT NULL,

@@ -1,0 +1,82 @@
+/// The budget form (design §4): one general row covers every budget, quota and rate limit.
+
+/// What a budget belongs to. A call passes every budget on its path from organization over team to project.
+public enum BudgetScope: Hashable, Sendable {
+    case organization
+    case team(TeamID)
+    case project(ProjectID)
+
+    /// The scope's word in JSON and in refusals.
+    public var word: String {
+        switch self {
+        case .organization: "organization"
+        case .team: "team"
+        case .project: "project"
+        }
+    }
+}
+
+/// What a budget counts separately: each value has a counter of its own, the counter's `subject`.
+public enum BudgetPer: String, Sendable, CaseIterable {
+    case endUser = "end_user"
+    case apiKey = "api_key"
+    case feature
+    case model
+    case project
+    case team
+}
+
+/// What a budget counts.
+public enum BudgetUnit: String, Sendable, CaseIterable { case usd, tokens, requests }
+
+/// What happens when a call finds no room: refused, told about, or only recorded.
+public enum Enforcement: String, Sendable, CaseIterable { case block, warn, shadow }
+
+/// An amount per period for a scope.
+public struct Budget: Sendable {
+    public let id: BudgetID
+    public let name: String
+    public let scope: BudgetScope
+    public let match: BudgetMatch
+    public let per: BudgetPer?
+    public let unit: BudgetUnit
+    public let rule: PeriodRule
+    public let amount: Amount
+    /// Percentages at which people are told, ascending.
+    public let thresholds: [Int]
+    /// Raised with each change of `amount` or `thresholds`; part of an alert's identity (law 7).
+    public let limitVersion: Int64
+    public let enforcement: Enforcement
+    public let activeFrom: Instant?
+    public let activeTo: Instant?
+
+    public init(
+        id: BudgetID, name: String, scope: BudgetScope, match: BudgetMatch, per: BudgetPer?, unit: BudgetUnit, rule: PeriodRule,
+        amount: Amount, thresholds: [Int], limitVersion: Int64, enforcement: Enforcement, activeFrom: Instant? = nil,
+        activeTo: Instant? = nil
+    ) {
+        self.id = id
+        self.name = name
+        self.scope = scope
+        self.match = match
+        self.per = per
+        self.unit = unit
+        self.rule = rule
+        self.amount = amount
+        self.thresholds = thresholds.sorted()
+        self.limitVersion = limitVersion
+        self.enforcement = enforcement
+        self.activeFrom = activeFrom
+        self.activeTo = activeTo
+    }
+
+    /// Whether the budget counts calls made at this instant.
+    public func isActive(at instant: Instant) -> Bool {
+        if let activeFrom, instant < activeFrom { return false }
+        if let activeTo, instant >= activeTo { return false }
+        return true
+    }
+
+    /// Whether running out of it is a matter of moments: then a refusal is a rate limit, worth a retry (design §7).
+    public var isRateLimit: Bool { rule.period == .minute || rule.period == .hour }
+}

@@ -1,0 +1,129 @@
+/// All that decisions about an organization's calls rest on, except the counters: an immutable snapshot that the fence keeps
+/// exact (design §5). Built by `Store`, read only by the decision.
+
+public struct Project: Sendable {
+    public let id: ProjectID
+    public let name: String
+    public let team: TeamID
+    public let tier: TierID
+    /// The project's own cost centre, or else its team's.
+    public let costCenter: String?
+    public let isSuspended: Bool
+
+    public init(id: ProjectID, name: String, team: TeamID, tier: TierID, costCenter: String?, isSuspended: Bool) {
+        self.id = id
+        self.name = name
+        self.team = team
+        self.tier = tier
+        self.costCenter = costCenter
+        self.isSuspended = isSuspended
+    }
+}
+
+/// A ranked set of allowed models with caps. A higher rank includes the lower ones.
+public struct Tier: Sendable {
+    public let id: TierID
+    public let name: String
+    public let rank: Int64
+    public let models: [Pattern]
+    /// The output bound of a call that names none, and the most that one may ask for: no call is unbounded (design §6).
+    public let maxOutputTokens: Int64
+
+    public init(id: TierID, name: String, rank: Int64, models: [Pattern], maxOutputTokens: Int64) {
+        self.id = id
+        self.name = name
+        self.rank = rank
+        self.models = models
+        self.maxOutputTokens = maxOutputTokens
+    }
+}
+
+/// A credential as the decision sees it; `project` is nil for one of a person or a service.
+public struct APIKey: Sendable {
+    public let id: APIKeyID
+    public let name: String
+    public let project: ProjectID?
+    public let environment: String
+    public let expiresAt: Instant?
+    public let isRevoked: Bool
+
+    public init(id: APIKeyID, name: String, project: ProjectID?, environment: String, expiresAt: Instant?, isRevoked: Bool) {
+        self.id = id
+        self.name = name
+        self.project = project
+        self.environment = environment
+        self.expiresAt = expiresAt
+        self.isRevoked = isRevoked
+    }
+}
+
+/// A model offered by a provider, with what is known of its prices.
+public struct Model: Sendable {
+    public let name: String
+    public let provider: String
+    public let maxInputTokens: Int64?
+    public let maxOutputTokens: Int64?
+    public let prices: PriceSheet
+
+    public init(name: String, provider: String, maxInputTokens: Int64?, maxOutputTokens: Int64?, prices: PriceSheet) {
+        self.name = name
+        self.provider = provider
+        self.maxInputTokens = maxInputTokens
+        self.maxOutputTokens = maxOutputTokens
+        self.prices = prices
+    }
+}
+
+/// Models by name. The platform's is shared by all organizations.
+public typealias Catalogue = [String: Model]
+
+public struct Configuration: Sendable {
+    public let organization: OrganizationID
+    public let organizationName: String
+    public let zone: Zone
+    /// The fence's `configuration_version` at which this snapshot was exact.
+    public let version: Int64
+    public let teamNames: [TeamID: String]
+    public let projects: [ProjectID: Project]
+    public let tiers: [TierID: Tier]
+    public let apiKeys: [APIKeyID: APIKey]
+    /// The organization's own models and prices; each hides the platform's of the same name.
+    public let ownCatalogue: Catalogue
+    public let platformCatalogue: Catalogue
+    private let budgets: [BudgetScope: [Budget]]
+    private let budgetsByID: [BudgetID: Budget]
+
+    public init(
+        organization: OrganizationID, organizationName: String, zone: Zone, version: Int64, teamNames: [TeamID: String],
+        projects: [Project], tiers: [Tier], apiKeys: [APIKey], ownCatalogue: Catalogue, platformCatalogue: Catalogue, budgets: [Budget]
+    ) {
+        self.organization = organization
+        self.organizationName = organizationName
+        self.zone = zone
+        self.version = version
+        self.teamNames = teamNames
+        self.projects = Dictionary(uniqueKeysWithValues: projects.map { ($0.id, $0) })
+        self.tiers = Dictionary(uniqueKeysWithValues: tiers.map { ($0.id, $0) })
+        self.apiKeys = Dictionary(uniqueKeysWithValues: apiKeys.map { ($0.id, $0) })
+        self.ownCatalogue = ownCatalogue
+        self.platformCatalogue = platformCatalogue
+        self.budgets = Dictionary(grouping: budgets, by: \.scope)
+        self.budgetsByID = Dictionary(uniqueKeysWithValues: budgets.map { ($0.id, $0) })
+    }
+
+    public func model(_ name: String) -> Model? { ownCatalogue[name] ?? platformCatalogue[name] }
+    public func budget(_ id: BudgetID) -> Budget? { budgetsByID[id] }
+
+    /// The budgets on a call's path, from the organization's down to the project's.
+    func path(to project: Project) -> [Budget] {
+        (budgets[.organization] ?? []) + (budgets[.team(project.team)] ?? []) + (budgets[.project(project.id)] ?? [])
+    }
+
+    /// The tiers whose models a project of `tier` may use, itself included.
+    func tiers(upTo tier: Tier) -> [Tier] { tiers.values.filter { $0.rank <= tier.rank } }
+
+    /// The lowest tier that has the model: what a refusal tells the caller to ask for.
+    func lowestTier(with model: String) -> Tier? {
+        tiers.values.filter { tier in tier.models.contains { $0.matches(model) } }.min { $0.rank < $1.rank }
+    }
+}

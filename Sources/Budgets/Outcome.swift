@@ -1,0 +1,70 @@
+/// What the engine answers. A refusal is a value, in the order of precedence of design §7; faults are thrown elsewhere.
+
+/// A budget as a call finds it: what the answer shows of it.
+public struct Standing: Sendable {
+    public let budget: Budget
+    public let subject: String
+    /// The budget's amount at that moment.
+    public let amount: Amount
+    public let settled: Amount
+    public let held: Amount
+    public let span: PeriodSpan
+
+    public init(budget: Budget, subject: String, amount: Amount, settled: Amount, held: Amount, span: PeriodSpan) {
+        self.budget = budget
+        self.subject = subject
+        self.amount = amount
+        self.settled = settled
+        self.held = held
+        self.span = span
+    }
+
+    /// What a hold may still take; never negative.
+    public var remaining: Amount { max(.zero, amount - settled - held) }
+}
+
+/// Why a call is refused or a command not carried out.
+public enum Refusal: Sendable {
+    /// The key is revoked, expired or gone: seen in fenced configuration, so now means now (law 10).
+    case unauthenticated
+    case projectUnknown
+    case modelUnknown(String)
+    case modelUnpriced(model: String, kinds: [UsageKind])
+    /// With the lowest tier that has the model, if any has.
+    case modelNotAllowed(model: String, tier: Tier?)
+    case projectSuspended
+    /// A blocking budget with a period of an hour or less has no room for `needed`.
+    case rateLimited(Standing, needed: Amount)
+    case budgetExceeded(Standing, needed: Amount)
+    /// The id was used before, with other content (law 4).
+    case requestConflict
+    case reservationUnknown
+    /// The reservation ended otherwise, or was settled with other content.
+    case reservationResolved(Reservation.State)
+}
+
+/// The answer to `Ask`.
+public struct Allowance: Sendable {
+    /// Nil when the call would be admitted.
+    public let refusal: Refusal?
+    public let standings: [Standing]
+    /// The blocking budget with the least room in its unit's terms for this call.
+    public let binding: Standing?
+    /// Models of the catalogue that the project's tier allows.
+    public let models: [String]
+}
+
+public enum Outcome: Sendable {
+    /// `isReplay`: the first answer to a repeated request.
+    case reserved(Reservation, [Standing], isReplay: Bool)
+    /// The reservation carries its entry.
+    case settled(Reservation, [Standing], isReplay: Bool)
+    case released(Reservation, isReplay: Bool)
+    case expired
+    case allowance(Allowance)
+    case refused(Refusal)
+    /// The engine's queue is full (law 11): try again in a second.
+    case overloaded
+    /// Postgres is away or did not confirm in time; nothing is known to be booked. Repeat with the same id.
+    case storeUnavailable
+}

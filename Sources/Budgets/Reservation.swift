@@ -1,0 +1,172 @@
+/// A hold taken before a call and what became of it, with the counters it draws on (design §1, §5).
+
+/// Which counter: a budget, the subject it counts, and the period.
+public struct CounterID: Hashable, Sendable {
+    public let budget: BudgetID
+    /// Empty unless the budget counts per something.
+    public let subject: String
+    public let periodStart: Instant
+
+    public init(budget: BudgetID, subject: String, periodStart: Instant) {
+        self.budget = budget
+        self.subject = subject
+        self.periodStart = periodStart
+    }
+}
+
+/// One row of `budget_periods`.
+public struct Counter: Hashable, Sendable {
+    public var settled: Amount
+    public var held: Amount
+    /// What the budget allowed when it last admitted something; nil while it does not block.
+    public var ceiling: Amount?
+    /// By how much settlements above their own holds have passed the ceiling.
+    public var overage: Amount
+    /// The limit version and highest threshold that people have been told of; 0 for none.
+    public var alertedVersion: Int64
+    public var alertedThreshold: Int64
+
+    public init(
+        settled: Amount = .zero, held: Amount = .zero, ceiling: Amount? = nil, overage: Amount = .zero, alertedVersion: Int64 = 0,
+        alertedThreshold: Int64 = 0
+    ) {
+        self.settled = settled
+        self.held = held
+        self.ceiling = ceiling
+        self.overage = overage
+        self.alertedVersion = alertedVersion
+        self.alertedThreshold = alertedThreshold
+    }
+}
+
+/// One budget's part in a reservation or an entry: what is held or booked there, and how the counter stood right after.
+public struct Draw: Hashable, Sendable {
+    public let counter: CounterID
+    /// Held by the reservation, or booked by the entry, in the budget's unit.
+    public let quantity: Amount
+    /// The budget's amount at that moment.
+    public var amount: Amount
+    public var settled: Amount
+    public var held: Amount
+
+    public init(counter: CounterID, quantity: Amount, amount: Amount, settled: Amount = .zero, held: Amount = .zero) {
+        self.counter = counter
+        self.quantity = quantity
+        self.amount = amount
+        self.settled = settled
+        self.held = held
+    }
+}
+
+/// Names the immutable row that says what a call is charged to (law 6).
+public enum AttributionKind: IDKind { public static let prefix = "att" }
+public typealias AttributionID = ID<AttributionKind>
+
+/// What a call is charged to, as it stood when the call was made.
+public struct Attribution: Hashable, Sendable {
+    public let team: TeamID
+    public let teamName: String
+    public let project: ProjectID
+    public let projectName: String
+    public let costCenter: String?
+    public let tier: TierID
+    public let tierName: String
+    public let apiKey: APIKeyID
+    public let apiKeyName: String
+    public let environment: String
+}
+
+public struct Reservation: Sendable {
+    public enum State: String, Sendable { case held, settled, released, expired }
+
+    public let id: ReservationID
+    public let request: RequestID
+    public let content: ContentHash
+    public let attribution: AttributionID
+    public var state: State
+    public let model: String
+    public let requestedModel: String
+    public let provider: String
+    public let serviceTier: String
+    public let endUser: String?
+    public let feature: String?
+    public let tags: String?
+    public let held: Money
+    /// The output that the hold assumes: asked, capped by tier and model.
+    public let maxOutputTokens: Int64
+    /// With the counters as they stood right after this hold was taken: the first answer.
+    public let draws: [Draw]
+    public let createdAt: Instant
+    public let expiresAt: Instant
+    public var settleContent: ContentHash?
+    /// Present once settled.
+    public var entry: Entry?
+
+    public init(
+        id: ReservationID, request: RequestID, content: ContentHash, attribution: AttributionID, state: State, model: String,
+        requestedModel: String, provider: String, serviceTier: String, endUser: String?, feature: String?, tags: String?, held: Money,
+        maxOutputTokens: Int64, draws: [Draw], createdAt: Instant, expiresAt: Instant, settleContent: ContentHash? = nil, entry: Entry? = nil
+    ) {
+        self.id = id
+        self.request = request
+        self.content = content
+        self.attribution = attribution
+        self.state = state
+        self.model = model
+        self.requestedModel = requestedModel
+        self.provider = provider
+        self.serviceTier = serviceTier
+        self.endUser = endUser
+        self.feature = feature
+        self.tags = tags
+        self.held = held
+        self.maxOutputTokens = maxOutputTokens
+        self.draws = draws
+        self.createdAt = createdAt
+        self.expiresAt = expiresAt
+        self.settleContent = settleContent
+        self.entry = entry
+    }
+}
+
+/// One immutable booked cost. The entry of a settlement has its reservation's 128 bits, so the primary key itself says that a
+/// reservation is settled once (law 4).
+public struct Entry: Sendable {
+    public let id: EntryID
+    public let bookedAt: Instant
+    public let lines: [EntryLine]
+    public let cost: Money
+    /// How much of the cost found no room in some blocking budget (law 1), in dollars; zero for budgets of another unit.
+    public let overage: Money
+    public let draws: [Draw]
+    public let isLate: Bool
+    public let report: Report
+
+    public init(
+        id: EntryID, bookedAt: Instant, lines: [EntryLine], cost: Money, overage: Money, draws: [Draw], isLate: Bool, report: Report
+    ) {
+        self.id = id
+        self.bookedAt = bookedAt
+        self.lines = lines
+        self.cost = cost
+        self.overage = overage
+        self.draws = draws
+        self.isLate = isLate
+        self.report = report
+    }
+}
+
+/// What one usage kind of an entry cost. `price` is nil where no price was known: visible, never silently zero (law 9).
+public struct EntryLine: Hashable, Sendable {
+    public let kind: UsageKind
+    public let quantity: Int64
+    public let price: PriceID?
+    public let cost: Money
+
+    public init(kind: UsageKind, quantity: Int64, price: PriceID?, cost: Money) {
+        self.kind = kind
+        self.quantity = quantity
+        self.price = price
+        self.cost = cost
+    }
+}
