@@ -45,7 +45,10 @@ let package = Package(
         .target(name: "Budgets", swiftSettings: strict),
         .target(name: "Postgres", dependencies: ["CPostgres", logging, lifecycle], swiftSettings: strictMemory),
         .target(name: "Outbound", dependencies: ["CCurl", logging], swiftSettings: strictMemory),
-        .target(name: "Store", dependencies: ["Budgets", "JSON", "Postgres", crypto, logging], swiftSettings: strict),
+        .target(
+            name: "Store", dependencies: ["Budgets", "JSON", "Postgres", crypto, logging],
+            resources: [.embedInCode("Migrations")],  // a link to the top-level folder; the binary needs no file beside it
+            swiftSettings: strict),
         .target(name: "Ledger", dependencies: ["Budgets", "JSON", "Store", "Postgres", crypto, lifecycle, logging], swiftSettings: strict),
         .target(
             name: "Alerts", dependencies: ["Budgets", "JSON", "Store", "Outbound", crypto, lifecycle, logging], swiftSettings: strict),

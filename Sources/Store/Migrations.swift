@@ -1,0 +1,36 @@
+/// The schema as this binary knows it: the files of the top-level `Migrations/`, embedded by the build so that the binary
+/// finds them in whatever directory it runs. A package that builds `Store` states `resources: [.embedInCode("Migrations")]`.
+
+import Crypto
+
+/// One file of `Migrations/`: plain SQL that, once shipped, never changes.
+public struct Migration: Sendable, Equatable {
+    /// The number its name starts with; the first is 1 and none is left out.
+    public let version: Int
+    /// The file's name without `.sql`.
+    public let name: String
+    public let sql: String
+
+    public init(version: Int, name: String, sql: String) {
+        self.version = version
+        self.name = name
+        self.sql = sql
+    }
+
+    /// SHA-256 of the text, in hexadecimal: tells a shipped migration that was changed afterwards.
+    public var checksum: String {
+        let digits = Array("0123456789abcdef")
+        return String(SHA256.hash(data: Array(sql.utf8)).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
+    }
+
+    /// Whether it must run outside a transaction, as CREATE INDEX CONCURRENTLY does. Such a file holds one statement that can be
+    /// run again.
+    public var needsNoTransaction: Bool { sql.hasPrefix("-- no transaction") }
+
+    /// Every migration there is, in order.
+    public static let all: [Migration] = [
+        Migration(version: 1, name: "0001_foundation", sql: text(PackageResources._001_foundation_sql))
+    ]
+
+    private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+}
