@@ -84,15 +84,6 @@ public struct OrganizationState: Sendable {
     }
 }
 
-extension PeriodSpan {
-    /// Half-open: the start belongs to the period, the end to the next.
-    func contains(_ instant: Instant) -> Bool {
-        guard start <= instant else { return false }
-        guard let end else { return true }
-        return instant < end
-    }
-}
-
 /// Who calls for what: decides the attribution as long as the configuration stands.
 public struct AttributionSource: Hashable, Sendable {
     public let project: ProjectID
