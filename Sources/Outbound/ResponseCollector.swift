@@ -1,0 +1,51 @@
+/// Gathers a response from curl's callbacks within its bounds. Returning another count than was given makes curl end the transfer.
+
+struct ResponseCollector {
+    private var headBytes = 0
+    private var status: Int?
+    private var headers: [Header] = []
+    private var isHeadComplete = false
+    private var body: [UInt8] = []
+
+    /// Takes one line of the head. A new status line begins anew: what came before was an interim answer (RFC 9110 §15.2).
+    mutating func appendHead(_ bytes: UnsafeRawBufferPointer) -> Int {
+        headBytes += bytes.count
+        guard headBytes <= OutboundResponse.longestHead else { return 0 }
+        let count = bytes.count
+        let line = unsafe String(decoding: bytes, as: UTF8.self).trimmingLineEnd()
+        if line.hasPrefix("HTTP/") {
+            let words = line.split(separator: " ", maxSplits: 2)
+            status = words.count > 1 ? Int(words[1]) : nil
+            headers = []
+            isHeadComplete = false
+        } else if line.isEmpty {
+            isHeadComplete = status.map { $0 >= 200 } ?? false
+        } else if !isHeadComplete, let colon = line.firstIndex(of: ":") {
+            // After the head come trailers, which nobody here asked for.
+            let value = line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" }
+            headers.append(Header(line[..<colon].lowercased(), String(value)))
+        }
+        return count
+    }
+
+    /// Keeps the first bytes and then ends the transfer.
+    mutating func appendBody(_ bytes: UnsafeRawBufferPointer) -> Int {
+        let room = OutboundResponse.longestBody - body.count
+        unsafe body.append(contentsOf: bytes.prefix(room))
+        return min(room, bytes.count)
+    }
+
+    /// The response, if a final status came with its whole head.
+    func answer(isComplete: Bool) -> OutboundResponse? {
+        guard let status, isHeadComplete else { return nil }
+        return OutboundResponse(status: status, headers: headers, body: body, isComplete: isComplete)
+    }
+}
+
+extension String {
+    fileprivate func trimmingLineEnd() -> String {
+        var line = self[...]
+        while line.last?.isNewline == true || line.last == " " || line.last == "\t" { line.removeLast() }
+        return String(line)
+    }
+}

@@ -1,0 +1,156 @@
+/// One request inside curl: everything that curl points to while it runs, and what its callbacks gather. Lives on the owner thread.
+
+import CCurl
+
+@safe final class Transfer {
+    let submission: Submission
+    let easy: UnsafeMutableRawPointer
+    private let policy: TargetPolicy
+    private let url: TargetURL
+    /// curl copies neither; both stay here until the handle is gone.
+    private var headers: UnsafeMutablePointer<curl_slist>?
+    private let body: UnsafeMutableBufferPointer<UInt8>
+
+    private var response = ResponseCollector()
+    private var wasRefused = false
+    private var hasOpened = false
+
+    /// Prepares a handle; the caller adds it to its multi handle and keeps the transfer until after it has removed it there.
+    init(_ submission: Submission, remaining: Duration, policy: TargetPolicy) throws(OutboundError) {
+        self.submission = submission
+        self.policy = policy
+        let request = submission.request
+        try Transfer.check(request.headers)
+        url = try TargetURL(request.url, policy: policy)
+        guard let easy = unsafe curl_easy_init() else { throw .other(Int(CURLE_OUT_OF_MEMORY.rawValue)) }
+        unsafe self.easy = unsafe easy
+        unsafe body = .allocate(capacity: request.body.count)
+        _ = unsafe body.initialize(fromContentsOf: request.body)
+        // `Expect` would cost a round trip, and some receivers a second of silence.
+        for line in request.headers.map({ "\($0.name): \($0.value)" }) + ["Expect:"] {
+            guard let list = unsafe curl_slist_append(headers, line) else { throw .other(Int(CURLE_OUT_OF_MEMORY.rawValue)) }
+            unsafe headers = unsafe list
+        }
+        try configure(remaining: remaining)
+    }
+
+    deinit {
+        unsafe curl_easy_cleanup(easy)
+        unsafe curl_slist_free_all(headers)
+        unsafe body.deallocate()
+    }
+
+    /// Names and values go out as given: a line break in one would be another header.
+    private static func check(_ headers: [Header]) throws(OutboundError) {
+        for header in headers {
+            let isName = !header.name.isEmpty && header.name.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != UInt8(ascii: ":") }
+            guard isName, header.value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else { throw .invalid("malformed header") }
+        }
+    }
+
+    private func configure(remaining: Duration) throws(OutboundError) {
+        var codes: [CURLcode] = []
+        codes.append(unsafe bursar_curl_set_url(easy, url.handle))
+        // An empty proxy also overrides the environment's, behind which no address could be checked.
+        codes.append(unsafe bursar_curl_set_string(easy, CURLOPT_PROXY, ""))
+        codes.append(unsafe bursar_curl_set_string(easy, CURLOPT_PROTOCOLS_STR, url.isEncrypted ? "https" : "http"))
+        codes.append(unsafe bursar_curl_set_string(easy, CURLOPT_REDIR_PROTOCOLS_STR, "https"))
+        let longs: [(CURLoption, Int)] = [
+            (CURLOPT_FOLLOWLOCATION, 0), (CURLOPT_NOSIGNAL, 1), (CURLOPT_SSL_VERIFYPEER, 1), (CURLOPT_SSL_VERIFYHOST, 2),
+            // Without it, giving up on a name lookup would block the thread, and with it every other transfer.
+            (CURLOPT_QUICK_EXIT, 1),
+            (CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1)), (CURLOPT_POST, 1),
+            (CURLOPT_MAXLIFETIME_CONN, TransferLoop.longestConnectionLife), (CURLOPT_MAXAGE_CONN, TransferLoop.longestConnectionIdleness),
+            (CURLOPT_TIMEOUT_MS, remaining.wholeMilliseconds),
+            (CURLOPT_CONNECTTIMEOUT_MS, min(remaining, OutboundRequest.longestConnect).wholeMilliseconds),
+        ]
+        for (option, value) in longs { codes.append(unsafe bursar_curl_set_long(easy, option, value)) }
+        codes.append(unsafe bursar_curl_set_headers(easy, headers))
+        codes.append(unsafe bursar_curl_set_size(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(body.count)))
+        // An empty body still needs a pointer: without one curl would read it from a callback.
+        let start = unsafe body.baseAddress.map { UnsafeMutableRawPointer($0) } ?? easy
+        codes.append(unsafe bursar_curl_set_pointer(easy, CURLOPT_POSTFIELDS, start))
+        codes += setCallbacks()
+        guard codes.allSatisfy({ $0 == CURLE_OK }) else {
+            throw .other(Int(codes.first { $0 != CURLE_OK }?.rawValue ?? 0))
+        }
+    }
+
+    /// The context is not retained: the loop keeps the transfer for as long as curl may call.
+    private func setCallbacks() -> [CURLcode] {
+        let context = unsafe Unmanaged.passUnretained(self).toOpaque()
+        let pointers = [CURLOPT_PRIVATE, CURLOPT_WRITEDATA, CURLOPT_HEADERDATA, CURLOPT_OPENSOCKETDATA, CURLOPT_PREREQDATA]
+        return pointers.map { unsafe bursar_curl_set_pointer(easy, $0, context) } + [
+            unsafe bursar_curl_set_write(easy) { bytes, size, count, context in
+                unsafe Transfer.from(context).response.appendBody(UnsafeRawBufferPointer(start: bytes, count: size * count))
+            },
+            unsafe bursar_curl_set_header(easy) { bytes, size, count, context in
+                unsafe Transfer.from(context).response.appendHead(UnsafeRawBufferPointer(start: bytes, count: size * count))
+            },
+            unsafe bursar_curl_set_open_socket(easy) { context, purpose, address in
+                unsafe Transfer.from(context).openSocket(purpose, address)
+            },
+            unsafe bursar_curl_set_prerequest(easy) { context, peer, _, port, _ in
+                unsafe Transfer.from(context).permitsRequest(to: peer, port: port) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT
+            },
+        ]
+    }
+
+    /// The transfer behind a context that curl hands back.
+    static func from(_ context: UnsafeMutableRawPointer?) -> Transfer {
+        guard let context = unsafe context else { preconditionFailure("curl lost its context") }
+        return unsafe Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
+    }
+
+    /// Each address that a name resolved to passes here before anything is connected.
+    private func openSocket(_ purpose: curlsocktype, _ address: UnsafeMutablePointer<curl_sockaddr>?) -> curl_socket_t {
+        var bytes = [UInt8](repeating: 0, count: 16)
+        var port: UInt16 = 0
+        let family = unsafe bytes.withUnsafeMutableBufferPointer { buffer in
+            unsafe bursar_curl_address(address, buffer.baseAddress, &port)
+        }
+        guard purpose == CURLSOCKTYPE_IPCXN, let peer = IPAddress(family: family, bytes: bytes),
+            policy.permits(peer, port: port, isEncrypted: url.isEncrypted)
+        else {
+            wasRefused = true
+            return CURL_SOCKET_BAD
+        }
+        hasOpened = true
+        return unsafe bursar_curl_open_socket(address)
+    }
+
+    /// Called before each request, also on a connection that is used again and opened no socket.
+    private func permitsRequest(to peer: UnsafeMutablePointer<CChar>?, port: Int32) -> Bool {
+        let text = unsafe peer.map { unsafe String(cString: $0) } ?? ""
+        guard let address = IPAddress(text), let port = UInt16(exactly: port),
+            policy.permits(address, port: port, isEncrypted: url.isEncrypted)
+        else {
+            wasRefused = true
+            hasOpened = false
+            return false
+        }
+        return true
+    }
+
+    /// What came of it, given what curl says. A final status counts even when the rest of the answer was cut: the peer has decided.
+    func outcome(_ code: CURLcode) -> Outcome {
+        if let answer = response.answer(isComplete: code == CURLE_OK) { return .success(answer) }
+        if wasRefused && !hasOpened { return .failure(.notAllowed) }
+        switch code {
+        case CURLE_COULDNT_RESOLVE_HOST: return .failure(.unresolved)
+        case CURLE_COULDNT_CONNECT: return .failure(.unreachable)
+        case CURLE_OPERATION_TIMEDOUT: return .failure(.timedOut)
+        case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CACERT_BADFILE:
+            return .failure(.untrusted)
+        case CURLE_GOT_NOTHING, CURLE_RECV_ERROR, CURLE_SEND_ERROR, CURLE_PARTIAL_FILE: return .failure(.interrupted)
+        default: return .failure(.other(Int(code.rawValue)))
+        }
+    }
+}
+
+extension Duration {
+    /// At least one: curl reads zero as "no limit".
+    fileprivate var wholeMilliseconds: Int {
+        max(1, Int(components.seconds) * 1000 + Int(components.attoseconds / 1_000_000_000_000_000))
+    }
+}
