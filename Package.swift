@@ -69,6 +69,7 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
+            resources: [.embedInCode("Resources/prices.json")],
             swiftSettings: strict),
         .target(
             name: "TestSupport", dependencies: ["Budgets", "Postgres", "Store", logging], path: "Tests/TestSupport",

@@ -1,0 +1,109 @@
+/// Writes an import into the platform's catalogue: effective-dated, in one Postgres transaction, seen by every organization's next
+/// decision (law 10).
+public import Budgets
+public import Postgres
+
+extension PostgresConnection {
+    /// Compares `list` with the platform's prices and, unless it is a dry run, writes the difference. A second import of the same
+    /// list finds nothing to do and raises no fence.
+    ///
+    /// The platform's fence is locked first, so that imports and other changes of the catalogue follow each other; the organizations'
+    /// are raised last, in the order of their ids, so that decisions wait as shortly as possible and nothing deadlocks.
+    /// - Parameter at: when changed rates end and new ones begin.
+    /// - Throws: `PostgresError`; then nothing was written.
+    public func importPrices(
+        _ list: PriceList, at instant: Instant, accepting accepted: Set<String> = [], dryRun: Bool = false
+    ) throws -> PriceChanges {
+        try transaction { connection in
+            if !dryRun { try connection.query(Fences.lock([.platform])) }
+            let current = try PriceImports.decode(try connection.pipeline(PriceImports.inForce))
+            let changes = PriceChanges(from: current, to: list, at: instant, accepting: accepted)
+            if dryRun || changes.isEmpty { return changes }
+            try connection.pipeline(PriceImports.write(changes, at: instant) + PriceImports.raiseAllConfigurations)
+            return changes
+        }
+    }
+}
+
+enum PriceImports {
+    static let inForce: [Query] = [
+        """
+        SELECT name, provider, max_input_tokens, max_output_tokens FROM models
+        WHERE organization_id = \(OrganizationID.platform) AND archived_at IS NULL
+        """,
+        """
+        SELECT DISTINCT ON (model, usage_kind, service_tier, context_from)
+            model, usage_kind, service_tier, context_from, id, amount_per_million, valid_from
+        FROM prices WHERE organization_id = \(OrganizationID.platform) AND valid_to IS NULL
+        ORDER BY model, usage_kind, service_tier, context_from, valid_from DESC
+        """,
+    ]
+
+    static func decode(_ results: [PostgresResult]) throws(PostgresError) -> PricesInForce {
+        var models: [String: PricesInForce.Model] = [:]
+        for row in results[0].rows {
+            let (name, provider, maxInput, maxOutput) = try row.decode(as: (String, String, Int64?, Int64?).self)
+            models[name] = .init(provider: provider, maxInputTokens: maxInput, maxOutputTokens: maxOutput)
+        }
+        var rates: [String: [ListedRate.Slot: PricesInForce.Open]] = [:]
+        for row in results[1].rows {
+            let (model, kind, tier, from, id, amount, validFrom) = try row.decode(
+                as: (String, String, String, Int64, PriceID, Amount, Instant).self)
+            rates[model, default: [:]][.init(kind: kind, serviceTier: tier, contextFrom: from)] =
+                .init(id: id, amountPerMillion: amount, validFrom: validFrom)
+        }
+        return PricesInForce(models: models, rates: rates)
+    }
+
+    static func write(_ changes: PriceChanges, at instant: Instant) -> [Query] {
+        let rates = changes.newRates + changes.changedRates
+        return [
+            insert(changes.newModels, at: instant), update(changes.changedModels),
+            end(changes.changedRates.compactMap(\.old?.id), at: instant),
+            insert(rates, at: instant),
+        ]
+    }
+
+    private static func insert(_ models: [ListedModel], at instant: Instant) -> Query {
+        """
+        INSERT INTO models (organization_id, id, name, provider, max_input_tokens, max_output_tokens)
+        SELECT \(OrganizationID.platform), * FROM unnest(
+            \(models.map { _ in ModelID(at: instant) }), \(models.map(\.name)), \(models.map(\.provider)),
+            \(models.map(\.maxInputTokens)), \(models.map(\.maxOutputTokens)))
+        """
+    }
+
+    private static func update(_ models: [ListedModel]) -> Query {
+        """
+        UPDATE models AS m SET provider = listed.provider, max_input_tokens = listed.max_input_tokens,
+            max_output_tokens = listed.max_output_tokens, revision = m.revision + 1
+        FROM unnest(\(models.map(\.name)), \(models.map(\.provider)), \(models.map(\.maxInputTokens)), \(models.map(\.maxOutputTokens)))
+            AS listed (name, provider, max_input_tokens, max_output_tokens)
+        WHERE m.organization_id = \(OrganizationID.platform) AND m.archived_at IS NULL AND m.name = listed.name
+        """
+    }
+
+    private static func end(_ rates: [PriceID], at instant: Instant) -> Query {
+        """
+        UPDATE prices SET valid_to = \(instant)
+        WHERE organization_id = \(OrganizationID.platform) AND id = ANY (\(rates)) AND valid_to IS NULL
+        """
+    }
+
+    private static func insert(_ rates: [PriceChanges.RateChange], at instant: Instant) -> Query {
+        """
+        INSERT INTO prices
+            (organization_id, id, model, usage_kind, service_tier, context_from, amount_per_million, valid_from, source)
+        SELECT \(OrganizationID.platform), id, model, usage_kind, service_tier, context_from, amount, \(instant), source FROM unnest(
+            \(rates.map { _ in PriceID(at: instant) }), \(rates.map(\.model)), \(rates.map(\.slot.kind)),
+            \(rates.map(\.slot.serviceTier)), \(rates.map(\.slot.contextFrom)), \(rates.map(\.amountPerMillion)), \(rates.map(\.source)))
+            AS listed (id, model, usage_kind, service_tier, context_from, amount, source)
+        """
+    }
+
+    /// Every organization decides with the platform's catalogue, so every fence rises.
+    static let raiseAllConfigurations: [Query] = [
+        "SELECT organization_id FROM fences ORDER BY organization_id FOR UPDATE",
+        "UPDATE fences SET version = version + 1, configuration_version = configuration_version + 1",
+    ]
+}
