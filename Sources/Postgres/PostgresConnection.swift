@@ -1,0 +1,116 @@
+/// A session with Postgres. The actor's executor is its own OS thread, so its methods are plain synchronous calls for whoever
+/// runs on it: a lane's loop sends a flight without leaving its thread.
+public import Logging
+
+/// One connection. Methods block its own thread and nothing else; use one from one task at a time (a pool lends it so).
+///
+/// When an exchange fails half-way (lost, too late) the connection closes itself, and `isUsable` says so.
+public actor PostgresConnection {
+    let thread: ConnectionThread
+    let logger: Logger
+    /// libpq's handle; nil once closed. Not Sendable: the compiler keeps it on this actor's thread.
+    var wire: Wire?
+
+    nonisolated public var unownedExecutor: UnownedSerialExecutor { unsafe thread.asUnownedSerialExecutor() }
+
+    private init(logger: Logger) {
+        thread = ConnectionThread(name: "postgres")
+        self.logger = logger
+    }
+
+    deinit { thread.stop() }
+
+    /// Connects to the first host that accepts writes. Throws `.connection` when none does, with the last host's reason.
+    public static func connect(_ configuration: PostgresConfiguration, logger: Logger) async throws(PostgresError) -> PostgresConnection {
+        let connection = PostgresConnection(logger: logger)
+        try await connection.open(configuration)
+        return connection
+    }
+
+    private func open(_ configuration: PostgresConfiguration) throws(PostgresError) {
+        wire = try Wire.connect(configuration, logger: logger)
+    }
+
+    /// Runs one statement, prepared once per SQL text, binary both ways.
+    ///
+    /// Throws `.server` and `.timeout` for what the server refuses, `.connection` when the connection is lost,
+    /// `.outcomeUnknown` when the statement was COMMIT, `.encoding` for more than 65,535 binds.
+    @discardableResult public func query(_ query: Query) throws(PostgresError) -> PostgresResult {
+        try exchange([query], framing: .none)[0]
+    }
+
+    /// Runs statements in one round trip, without BEGIN and COMMIT of its own: inside an open transaction they join it, outside
+    /// they are one implicit transaction. Results come in the queries' order; the first error is thrown and the rest did not run.
+    @discardableResult public func pipeline(_ queries: [Query]) throws(PostgresError) -> [PostgresResult] {
+        try exchange(queries, framing: .none)
+    }
+
+    /// Commits statements as one transaction in one round trip: BEGIN, the queries, COMMIT. All or nothing.
+    ///
+    /// Returns only when COMMIT was answered `COMMIT`. Throws what the first failing statement threw, with everything rolled back
+    /// and the connection usable; `.outcomeUnknown` when the connection was lost before COMMIT was answered; `.misuse` inside a transaction.
+    @discardableResult public func flight(_ queries: [Query]) throws(PostgresError) -> [PostgresResult] {
+        try exchange(queries, framing: .transaction)
+    }
+
+    /// Runs `body` between BEGIN and COMMIT. An error of `body` rolls back and is thrown as it is.
+    ///
+    /// Throws `.server` when COMMIT is answered `ROLLBACK` (a failure inside was swallowed), `.outcomeUnknown` when
+    /// the connection is lost while COMMIT is on its way, `.misuse` inside a transaction.
+    public func transaction<T>(_ body: (isolated PostgresConnection) throws -> T) throws -> T {
+        guard try open().isIdle else { throw PostgresError(.misuse, "a transaction inside a transaction") }
+        try query(.begin)
+        let value: T
+        do {
+            value = try body(self)
+        } catch {
+            // A failing ROLLBACK must not hide the error; then the connection is not idle and will not be used again.
+            _ = try? query(.rollback)
+            if wire?.isIdle != true { close() }
+            throw error
+        }
+        do {
+            try query(.commit)
+        } catch {
+            // A COMMIT that could not even be sent leaves the transaction open.
+            if wire?.isIdle != true { close() }
+            throw error
+        }
+        return value
+    }
+
+    /// Runs SQL of many statements as it is, without binds or results: for migrations. Outside a transaction it is one implicit
+    /// transaction, and one that it opened and did not finish because of an error is rolled back.
+    public func script(_ sql: String) throws(PostgresError) {
+        do {
+            try open().script(sql)
+        } catch {
+            dropIfLost()
+            throw error
+        }
+    }
+
+    /// Closes the connection. Everything afterwards throws `.connection`. Harmless when closed already.
+    public func close() { wire = nil }
+
+    /// Whether the connection is open as far as is known without asking the server.
+    public var isUsable: Bool { wire?.isOpen ?? false }
+
+    private func open() throws(PostgresError) -> Wire {
+        guard let wire else { throw PostgresError(.connection, "the connection is closed") }
+        return wire
+    }
+
+    private func exchange(_ queries: [Query], framing: Wire.Framing) throws(PostgresError) -> [PostgresResult] {
+        do {
+            return try open().exchange(queries, framing: framing)
+        } catch {
+            dropIfLost()
+            throw error
+        }
+    }
+
+    private func dropIfLost() {
+        if wire?.isOpen == false { close() }
+    }
+}

@@ -1,0 +1,83 @@
+/// SQL whose values cannot be anything but binds: the literal parts of an interpolated string are the SQL, each `\(value)` is a
+/// numbered parameter. There is deliberately no way to splice text into the SQL.
+
+/// One statement and its binary binds: `"SELECT name FROM teams WHERE id = \(id)"`.
+///
+/// The same literal always gives the same SQL text, under which a connection keeps it prepared.
+public struct Query: Sendable, ExpressibleByStringInterpolation {
+    /// The statement with `$1`, `$2` … where values were interpolated.
+    public let sql: String
+    /// The binds' types in order.
+    @usableFromInline let types: [UInt32]
+    /// Where each bind's bytes end in `bytes`; negative (`~end`) for NULL.
+    @usableFromInline let ends: [Int]
+    /// All binds' bytes one after another.
+    @usableFromInline let bytes: [UInt8]
+
+    public init(stringLiteral value: String) {
+        sql = value
+        types = []
+        ends = []
+        bytes = []
+    }
+
+    public init(stringInterpolation interpolation: StringInterpolation) {
+        sql = interpolation.sql
+        types = interpolation.types
+        ends = interpolation.ends
+        bytes = interpolation.bytes
+    }
+
+    /// Collects the SQL and the binds.
+    public struct StringInterpolation: StringInterpolationProtocol, Sendable {
+        @usableFromInline var sql = ""
+        @usableFromInline var types: [UInt32] = []
+        @usableFromInline var ends: [Int] = []
+        @usableFromInline var bytes: [UInt8] = []
+
+        public init(literalCapacity: Int, interpolationCount: Int) {
+            sql.reserveCapacity(literalCapacity + interpolationCount * 3)
+            types.reserveCapacity(interpolationCount)
+            ends.reserveCapacity(interpolationCount)
+            bytes.reserveCapacity(interpolationCount * 24)
+        }
+
+        public mutating func appendLiteral(_ literal: String) { sql += literal }
+
+        /// Binds a value as the next parameter.
+        @inlinable public mutating func appendInterpolation<Value: PostgresEncodable>(_ value: Value) {
+            types.append(Value.postgresType.oid)
+            sql += "$"
+            sql += String(types.count)
+            if value.isPostgresNull {
+                ends.append(~bytes.count)
+            } else {
+                value.encode(into: &bytes)
+                ends.append(bytes.count)
+            }
+        }
+    }
+
+    /// The most binds the protocol can count (a 16-bit field of the Bind message).
+    static let maximumBinds = 65_535
+
+    /// What keeps this query from being sent, if anything.
+    func check() throws(PostgresError) {
+        guard types.count <= Query.maximumBinds else {
+            throw PostgresError(.encoding, "\(types.count) binds; the protocol allows \(Query.maximumBinds), use arrays").about(sql)
+        }
+        guard bytes.count <= Int(Int32.max) else { throw PostgresError(.encoding, "binds of more than 2 GiB").about(sql) }
+        guard !types.contains(0) else { throw PostgresError(.encoding, "arrays of arrays cannot be bound").about(sql) }
+    }
+
+    /// Whether this is a COMMIT (or END), after which a lost connection leaves the outcome unknown.
+    var isCommit: Bool {
+        guard let first = sql.utf8.first(where: { $0 > 0x20 }), first | 0x20 == 0x63 || first | 0x20 == 0x65 else { return false }
+        let word = sql.prefix { $0.isLetter || $0.isWhitespace }.split(whereSeparator: \.isWhitespace).first?.lowercased()
+        return word == "commit" || word == "end"
+    }
+
+    static let begin: Query = "BEGIN"
+    static let commit: Query = "COMMIT"
+    static let rollback: Query = "ROLLBACK"
+}
