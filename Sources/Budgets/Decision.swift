@@ -9,6 +9,9 @@ public struct Pending: Sendable {
 
     public init(_ command: Command) { self.command = command }
 
+    /// Drops the plan: the configuration it was made from may have changed.
+    public mutating func forget() { planning = nil }
+
     /// Who calls for what, and the facts behind it, when the command charges something.
     public var attribution: (AttributionSource, Attribution)? {
         guard case .go(let plan) = planning else { return nil }
@@ -29,11 +32,12 @@ extension OrganizationState {
     /// looked for and do not exist.
     public mutating func prepare(_ pending: inout Pending, absent: Set<ReservationID>, missing: inout Missing) {
         switch pending.command {
-        case .reserve(let reserve):
+        case .reserve(let reserve) where pending.planning == nil:
             pending.planning = plan(reserve.call, inputTokens: reserve.inputTokens, maxOutputTokens: reserve.maxOutputTokens, at: reserve.at)
-        case .ask(let ask):
+        case .ask(let ask) where pending.planning == nil:
             pending.planning = plan(ask.call, inputTokens: ask.inputTokens, maxOutputTokens: ask.maxOutputTokens, at: ask.at)
-        case .book(let book): pending.planning = plan(book)
+        case .book(let book) where pending.planning == nil: pending.planning = plan(book)
+        case .reserve, .ask, .book: break
         case .settle(let settle): need(settle.reservation, absent: absent, missing: &missing)
         case .release(let release): need(release.reservation, absent: absent, missing: &missing)
         case .expire(let id, _): need(id, absent: absent, missing: &missing)
@@ -91,10 +95,23 @@ extension OrganizationState {
         return .reserved(reservation, standings(draws), isReplay: false)
     }
 
-    /// The first answer to a repeated request, whatever has become of the reservation since (law 4).
-    public func replay(_ first: Reservation, content: ContentHash) -> Outcome {
+    /// The first answer to a command whose request id was used before, whatever has become of it since (law 4).
+    public func repeated(_ command: Command, _ first: Reservation) -> Outcome {
+        switch command {
+        case .reserve(let reserve): replay(first, content: reserve.content)
+        case .book(let book): replayBooking(first, content: book.content)
+        case .settle, .release, .expire, .ask: preconditionFailure("a command without a request id")
+        }
+    }
+
+    private func replay(_ first: Reservation, content: ContentHash) -> Outcome {
         guard first.content == content else { return .refused(.requestConflict) }
         return .reserved(first, standings(first.draws), isReplay: true)
+    }
+
+    private func replayBooking(_ first: Reservation, content: ContentHash) -> Outcome {
+        guard first.content == content, let entry = first.entry else { return .refused(.requestConflict) }
+        return .settled(first, standings(entry.draws), isReplay: true)
     }
 
     /// Law 1 and law 2: refused if, and only if, some blocking budget's room is smaller than the hold it needs.
@@ -249,10 +266,7 @@ extension OrganizationState {
     // MARK: book, ask
 
     private mutating func decide(_ book: Book, _ planning: Planning?, _ changes: inout Changes) -> Outcome {
-        if let known = requests[book.request], let first = reservations[known] {
-            guard first.content == book.content, let entry = first.entry else { return .refused(.requestConflict) }
-            return .settled(first, standings(entry.draws), isReplay: true)
-        }
+        if let known = requests[book.request], let first = reservations[known] { return replayBooking(first, content: book.content) }
         let plan: Plan
         switch planning {
         case .go(let made): plan = made

@@ -64,11 +64,20 @@ public struct ID<Kind: IDKind>: Hashable, Sendable, Comparable, LosslessStringCo
 
     /// Reads the text form; nil when the prefix or a digit is wrong.
     public init?(_ text: String) {
-        let utf8 = Array(text.utf8)
-        let prefix = Array(Kind.prefix.utf8) + [UInt8(ascii: "_")]
-        guard utf8.count == prefix.count + 32, utf8.starts(with: prefix) else { return nil }
+        let prefix = Kind.prefix
+        guard text.utf8.count == prefix.utf8.count + 33, text.hasPrefix(prefix) else { return nil }
+        let digits = text.utf8.dropFirst(prefix.utf8.count)
+        guard digits.first == UInt8(ascii: "_") else { return nil }
+        self.init(digits: digits.dropFirst())
+    }
+
+    /// Reads the 32 digits without the prefix.
+    public init?(hexadecimal text: String) { self.init(digits: text.utf8[...]) }
+
+    private init?(digits: Substring.UTF8View) {
+        guard digits.count == 32 else { return nil }
         var words: (UInt64, UInt64) = (0, 0)
-        for (index, byte) in utf8[prefix.count...].enumerated() {
+        for (index, byte) in digits.enumerated() {
             let digit: UInt64
             switch byte {
             case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = UInt64(byte - UInt8(ascii: "0"))

@@ -9,7 +9,8 @@ public struct OrganizationState: Sendable {
     /// Open reservations, and for the length of one batch those read to answer a repeat.
     var reservations: [ReservationID: Reservation] = [:]
     var requests: [RequestID: ReservationID] = [:]
-    var attributions: [AttributionSource: AttributionID] = [:]
+    private(set) var attributions: [AttributionSource: AttributionID] = [:]
+    private var attributionsByID: [AttributionID: Attribution] = [:]
     // What follows is derived from the configuration, kept because every call of a project asks the same.
     private var paths: [ProjectID: [Budget]] = [:]
     private var spans: [BudgetID: PeriodSpan] = [:]
@@ -40,7 +41,10 @@ public struct OrganizationState: Sendable {
         requests[reservation.request] = reservation.id
     }
 
-    public mutating func remember(_ source: AttributionSource, _ id: AttributionID) { attributions[source] = id }
+    public mutating func remember(_ source: AttributionSource, _ id: AttributionID, _ attribution: Attribution) {
+        attributions[source] = id
+        attributionsByID[id] = attribution
+    }
 
     /// Drops reservations that are no longer open: they were read only to answer a repeat.
     public mutating func forgetResolved(_ ids: some Sequence<ReservationID>) {
@@ -52,6 +56,8 @@ public struct OrganizationState: Sendable {
     }
 
     public func counter(_ id: CounterID) -> Counter? { counters[id] }
+    public func knows(_ source: AttributionSource) -> Bool { attributions[source] != nil }
+    public func attribution(_ id: AttributionID) -> Attribution? { attributionsByID[id] }
 
     // MARK: derived from the configuration
 

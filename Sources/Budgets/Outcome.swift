@@ -68,3 +68,22 @@ public enum Outcome: Sendable {
     /// Postgres is away or did not confirm in time; nothing is known to be booked. Repeat with the same id.
     case storeUnavailable
 }
+
+extension Refusal {
+    /// The stable word of the refusal in problems and metrics (design §7).
+    public var code: StaticString {
+        switch self {
+        case .unauthenticated: "unauthenticated"
+        case .projectUnknown: "project_unknown"
+        case .modelUnknown: "model_unknown"
+        case .modelUnpriced: "model_unpriced"
+        case .modelNotAllowed: "model_not_allowed"
+        case .projectSuspended: "project_suspended"
+        case .rateLimited: "rate_limited"
+        case .budgetExceeded: "budget_exceeded"
+        case .requestConflict: "request_conflict"
+        case .reservationUnknown: "reservation_unknown"
+        case .reservationResolved: "reservation_resolved"
+        }
+    }
+}

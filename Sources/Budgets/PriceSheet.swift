@@ -2,11 +2,14 @@
 
 /// The rates of one model, past and future: list prices, and an organization's contracted ones.
 public struct PriceSheet: Sendable {
+    /// The list prices among the rates, for another organization's contracted rates to be laid over.
+    public let list: [Rate]
     private let tiers: [String: [KindRates]]
 
     /// Rates in any order. Where a contracted rate applies to a kind, list prices do not, whatever their context band.
     /// Of two rates of the same band and time, the one that came into force later applies.
     public init(rates list: [Rate], contracted: [Rate] = []) {
+        self.list = list
         tiers = Dictionary(grouping: list + contracted, by: \.serviceTier).mapValues { rates in
             let tier = rates[0].serviceTier
             return Set(rates.map(\.kind)).sorted().map { kind in

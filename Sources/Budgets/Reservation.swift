@@ -140,10 +140,11 @@ public struct Entry: Sendable {
     public let overage: Money
     public let draws: [Draw]
     public let isLate: Bool
-    public let report: Report
+    /// Nil when read back only to answer a repeat, which does not show it.
+    public let report: Report?
 
     public init(
-        id: EntryID, bookedAt: Instant, lines: [EntryLine], cost: Money, overage: Money, draws: [Draw], isLate: Bool, report: Report
+        id: EntryID, bookedAt: Instant, lines: [EntryLine], cost: Money, overage: Money, draws: [Draw], isLate: Bool, report: Report?
     ) {
         self.id = id
         self.bookedAt = bookedAt

@@ -1,0 +1,245 @@
+/// One batch on its way through a lane: recall, read what is missing, decide, commit in one flight; and what to do when another
+/// transaction was first (design §5).
+import Budgets
+import Logging
+import Postgres
+import Store
+
+/// Decides and commits a batch for one lane.
+struct Batch {
+    struct Item {
+        let organization: OrganizationID
+        var pending: Pending
+        var outcome: Outcome?
+        /// What `decide` said; becomes the outcome once Postgres has confirmed it.
+        var decided: Outcome?
+    }
+
+    /// More than a batch can need: each attempt past the second removes at least one cause. Beyond it something is wrong.
+    static let maximumAttempts = 12
+
+    var items: [Item]
+    private(set) var hasAlerts = false
+    private var isLocked = false
+
+    init(_ commands: [(OrganizationID, Command)]) {
+        items = commands.map { Item(organization: $0.0, pending: Pending($0.1)) }
+    }
+
+    /// Runs the batch until each item has its outcome. Throws only when the connection is lost; then nothing is known, and the
+    /// same batch may be run again on another connection: every command finds its own traces by its id.
+    mutating func run(_ memory: inout Memory, on connection: isolated PostgresConnection, logger: Logger) throws(PostgresError) {
+        isLocked = items.contains { (memory.organizations[$0.organization]?.contention ?? 0) >= Memory.lockingContention }
+        for _ in 0..<Batch.maximumAttempts {
+            let open = items.indices.filter { items[$0].outcome == nil }
+            guard !open.isEmpty else { return }
+            do {
+                try attempt(open, &memory, on: connection)
+            } catch {
+                try recover(error, open, &memory, on: connection, logger: logger)
+            }
+        }
+        logger.error("a batch did not come to an end", metadata: ["attempts": "\(Batch.maximumAttempts)"])
+        for index in items.indices where items[index].outcome == nil { items[index].outcome = .storeUnavailable }
+    }
+
+    private mutating func attempt(
+        _ open: [Int], _ memory: inout Memory, on connection: isolated PostgresConnection
+    ) throws(PostgresError) {
+        let organizations = Set(open.map { items[$0].organization }).sorted()
+        try recall(organizations, &memory, on: connection)
+        let known = open.filter { index in
+            if memory.organizations[items[index].organization] != nil { return true }
+            items[index].outcome = .refused(.unauthenticated)
+            return false
+        }
+        try prepare(known, &memory, on: connection)
+        var changes: [OrganizationID: Changes] = [:]
+        for index in known {
+            let organization = items[index].organization
+            items[index].decided = memory.organizations[organization]?.state.decide(
+                items[index].pending, &changes[organization, default: Changes()])
+        }
+        try commit(known, changes, &memory, on: connection)
+    }
+
+    /// Makes memory exact: by the versions remembered, or under lock when others write too.
+    private func recall(
+        _ organizations: [OrganizationID], _ memory: inout Memory, on connection: isolated PostgresConnection
+    ) throws(PostgresError) {
+        if isLocked {
+            let results = try connection.pipeline(["BEGIN", Fences.lock(organizations), Fences.read([.platform])])
+            let fences = try Fences.decode(results[1]).merging(Fences.decode(results[2])) { own, _ in own }
+            for (id, fence) in fences {
+                guard let remembered = memory.organizations[id] else { continue }
+                let isAlone = remembered.isCurrent && remembered.state.version == fence.version
+                memory.organizations[id]?.contention += isAlone ? -1 : remembered.contention < 2 * Memory.lockingContention ? 1 : 0
+            }
+            try memory.refresh(organizations, fences, on: connection)
+        } else {
+            let unknown = organizations.filter { memory.organizations[$0]?.isCurrent != true }
+            guard !unknown.isEmpty else { return }
+            let fences = try Fences.decode(try connection.query(Fences.read(unknown + [.platform])))
+            try memory.refresh(unknown, fences, on: connection)
+        }
+    }
+
+    /// Plans every command and reads the counters and reservations that are not remembered. A reservation read brings counters of
+    /// its own, hence a second round.
+    private mutating func prepare(
+        _ open: [Int], _ memory: inout Memory, on connection: isolated PostgresConnection
+    ) throws(PostgresError) {
+        var absent: [OrganizationID: Set<ReservationID>] = [:]
+        for index in open { items[index].pending.forget() }
+        while true {
+            var missing: [OrganizationID: Missing] = [:]
+            for index in open {
+                let organization = items[index].organization
+                memory.organizations[organization]?.state.prepare(
+                    &items[index].pending, absent: absent[organization] ?? [], missing: &missing[organization, default: Missing()])
+            }
+            let counters = missing.flatMap { organization, missing in missing.counters.map { (organization, $0) } }
+            let reservations = missing.flatMap { organization, missing in missing.reservations.map { (organization, $0) } }
+            guard !counters.isEmpty || !reservations.isEmpty else { break }
+            let results = try connection.pipeline([LedgerReads.counters(counters), LedgerReads.reservations(reservations)])
+            for (organization, id) in counters { memory.organizations[organization]?.state.remember(id, Counter()) }
+            for (organization, id, counter) in try LedgerReads.decodeCounters(results[0]) {
+                memory.organizations[organization]?.state.remember(id, counter)
+            }
+            for (organization, id) in reservations { absent[organization, default: []].insert(id) }
+            for (organization, reservation) in try LedgerReads.decodeReservations(results[1]) {
+                memory.organizations[organization]?.state.remember(reservation)
+            }
+        }
+        for index in open {
+            guard let (source, attribution) = items[index].pending.attribution else { continue }
+            let organization = items[index].organization
+            if memory.organizations[organization]?.state.knows(source) == false {
+                memory.organizations[organization]?.state.remember(source, attribution.identity(), attribution)
+            }
+        }
+    }
+
+    private mutating func commit(
+        _ open: [Int], _ changes: [OrganizationID: Changes], _ memory: inout Memory, on connection: isolated PostgresConnection
+    ) throws(PostgresError) {
+        let organizations = changes.keys.sorted()
+        let writing = organizations.filter { changes[$0]?.isEmpty == false }
+        let reading = organizations.filter { changes[$0]?.isEmpty != false }
+        let flight = Flight(writing: writing, reading: reading, refused: refusedRequests(open), changes, memory, isLocked: isLocked)
+        let results: [PostgresResult]
+        if isLocked {
+            results = try connection.pipeline(flight.queries + ["COMMIT"])
+            isLocked = false
+            guard results.last?.commandTag == "COMMIT" else { throw .decoding("COMMIT was answered otherwise") }
+        } else if writing.isEmpty {
+            results = try connection.pipeline(flight.queries)
+        } else {
+            results = try connection.flight(flight.queries)
+        }
+        for organization in writing { memory.organizations[organization]?.state.version += 1 }
+        for (organization, attribution) in flight.attributions {
+            memory.organizations[organization]?.writtenAttributions.insert(attribution)
+        }
+        hasAlerts = hasAlerts || flight.hasAlerts
+        let stale = try staleReaders(reading, results[flight.confirmation], &memory)
+        let first = try LedgerReads.decodeReservations(results[flight.repeats])
+        for index in open where !stale.contains(items[index].organization) {
+            items[index].outcome = answer(index, first, memory)
+        }
+        for (organization, changes) in changes {
+            memory.organizations[organization]?.state.forgetResolved(changes.resolutions.map(\.reservation))
+        }
+        memory.prune()
+    }
+
+    /// A refusal stands only if the version it rests on is still the one in Postgres (law 2).
+    private func staleReaders(
+        _ reading: [OrganizationID], _ confirmation: PostgresResult, _ memory: inout Memory
+    ) throws(PostgresError) -> Set<OrganizationID> {
+        let fences = try Fences.decode(confirmation)
+        let stale = reading.filter { fences[$0]?.version != memory.organizations[$0]?.state.version }
+        memory.doubt(stale)
+        return Set(stale)
+    }
+
+    /// A refused request may repeat one that was admitted: then the first answer holds (law 4).
+    private func refusedRequests(_ open: [Int]) -> [(OrganizationID, RequestID)] {
+        open.compactMap { index in
+            guard case .refused = items[index].decided, let request = items[index].pending.command.request else { return nil }
+            return (items[index].organization, request)
+        }
+    }
+
+    private func answer(_ index: Int, _ first: [(OrganizationID, Reservation)], _ memory: Memory) -> Outcome? {
+        let item = items[index]
+        guard case .refused = item.decided, let request = item.pending.command.request,
+            let known = first.first(where: { $0.0 == item.organization && $0.1.request == request })
+        else { return item.decided }
+        return memory.organizations[item.organization]?.state.repeated(item.pending.command, known.1)
+    }
+
+    // MARK: when a flight fails
+
+    private mutating func recover(
+        _ error: PostgresError, _ open: [Int], _ memory: inout Memory, on connection: isolated PostgresConnection, logger: Logger
+    ) throws(PostgresError) {
+        let organizations = Set(open.map { items[$0].organization })
+        memory.doubt(organizations)
+        guard connection.isUsable else { throw error }
+        if isLocked {
+            isLocked = false
+            try connection.query("ROLLBACK")
+        }
+        if error.sqlState == Fences.staleState {
+            for id in organizations { memory.organizations[id]?.contention += 2 }
+            isLocked = true
+        } else if error.constraint == LedgerWrites.requestConstraint {
+            try answerRepeats(open, &memory, on: connection)
+        } else if error.isRetryable {
+            isLocked = true
+        } else if open.count > 1 {
+            // One of them cannot be written. Alone, each shows whether it is the one; the others are not to suffer for it.
+            try runAlone(open, &memory, on: connection, logger: logger)
+        } else {
+            logger.error("a command could not be committed", metadata: ["error": "\(error)"])
+            items[open[0]].outcome = .storeUnavailable
+        }
+    }
+
+    /// Reads what answered these requests before, and gives the first answers again.
+    private mutating func answerRepeats(
+        _ open: [Int], _ memory: inout Memory, on connection: isolated PostgresConnection
+    ) throws(PostgresError) {
+        let requests = open.compactMap { index in items[index].pending.command.request.map { (items[index].organization, $0) } }
+        let first = try LedgerReads.decodeReservations(try connection.query(LedgerReads.reservations(for: requests)))
+        for index in open {
+            guard let request = items[index].pending.command.request,
+                let known = first.first(where: { $0.0 == items[index].organization && $0.1.request == request })
+            else { continue }
+            items[index].outcome = memory.organizations[items[index].organization]?.state.repeated(items[index].pending.command, known.1)
+        }
+    }
+
+    private mutating func runAlone(
+        _ open: [Int], _ memory: inout Memory, on connection: isolated PostgresConnection, logger: Logger
+    ) throws(PostgresError) {
+        for index in open {
+            var single = Batch([(items[index].organization, items[index].pending.command)])
+            try single.run(&memory, on: connection, logger: logger)
+            items[index].outcome = single.items[0].outcome
+            hasAlerts = hasAlerts || single.hasAlerts
+        }
+    }
+}
+
+extension Command {
+    /// The caller's id of a command that books something new.
+    var request: RequestID? {
+        switch self {
+        case .reserve(let reserve): reserve.request
+        case .book(let book): book.request
+        case .settle, .release, .expire, .ask: nil
+        }
+    }
+}

@@ -1,0 +1,86 @@
+/// A lane: one task, one connection, the organizations that hash to it (design §5).
+import Budgets
+import Logging
+import Postgres
+import Store
+import Synchronization
+
+final class Lane: Sendable {
+    /// Commands a Postgres transaction takes at most: enough to fill a flight, few enough to answer within milliseconds.
+    static let maximumBatch = 512
+    /// How long a lane waits between attempts to reach a Postgres that is away.
+    private static let reconnectPause: ClosedRange<Duration> = .milliseconds(50) ... .seconds(1)
+
+    let queue = LaneQueue()
+    let figures = Mutex(LaneFigures())
+    private let configuration: PostgresConfiguration
+    private let platform: PlatformCatalogue
+    private let batchBound: Int
+    private let onAlerts: @Sendable () -> Void
+    private let logger: Logger
+
+    init(
+        _ configuration: PostgresConfiguration, platform: PlatformCatalogue, batchBound: Int, onAlerts: @escaping @Sendable () -> Void,
+        logger: Logger
+    ) {
+        self.configuration = configuration
+        self.platform = platform
+        self.batchBound = min(batchBound, Lane.maximumBatch)
+        self.onAlerts = onAlerts
+        self.logger = logger
+    }
+
+    /// Serves the queue until it is finished and empty; reconnects by itself.
+    func run() async {
+        var unfinished: [QueuedCommand] = []
+        var pause = Lane.reconnectPause.lowerBound
+        while !(queue.isFinished && queue.count == 0 && unfinished.isEmpty) {
+            do {
+                let connection = try await PostgresConnection.connect(configuration, logger: logger)
+                pause = Lane.reconnectPause.lowerBound
+                queue.connected()
+                unfinished = await serve(unfinished, on: connection)
+                await connection.close()
+            } catch {
+                // The batch in hand had its second chance: nobody knows what became of it, so its callers are to ask again.
+                for command in unfinished { command.answer.resume(returning: .storeUnavailable) }
+                unfinished = []
+                queue.disconnected()
+                guard !queue.isFinished else { return }
+                logger.warning("Postgres is away", metadata: ["error": "\(error)"])
+                // A pause between attempts, not a poll: there is no signal for a server that comes back.
+                try? await Task.sleep(for: pause)
+                pause = min(pause * 2, Lane.reconnectPause.upperBound)
+            }
+        }
+    }
+
+    /// Takes batch after batch. Returns the batch in hand when the connection is lost: a new connection runs it again, and each
+    /// command finds its own traces by its id.
+    private func serve(_ unfinished: [QueuedCommand], on connection: isolated PostgresConnection) async -> [QueuedCommand] {
+        var memory = Memory(platform: platform)
+        var isSecondChance = !unfinished.isEmpty
+        var commands = unfinished
+        while true {
+            if commands.isEmpty {
+                guard let next = await queue.next(atMost: batchBound) else { return [] }
+                commands = next
+            }
+            let start = ContinuousClock.now
+            var batch = Batch(commands.map { ($0.organization, $0.command) })
+            do {
+                try batch.run(&memory, on: connection, logger: logger)
+            } catch {
+                logger.warning("lost Postgres during a batch", metadata: ["error": "\(error)", "commands": "\(commands.count)"])
+                guard isSecondChance else { return commands }
+                for command in commands { command.answer.resume(returning: .storeUnavailable) }
+                return []
+            }
+            figures.withLock { $0.note(batch, queued: queue.count, took: ContinuousClock.now - start) }
+            if batch.hasAlerts { onAlerts() }
+            for (command, item) in zip(commands, batch.items) { command.answer.resume(returning: item.outcome ?? .storeUnavailable) }
+            commands = []
+            isSecondChance = false
+        }
+    }
+}

@@ -1,0 +1,78 @@
+/// The engine's front (design §5): hands each command to its organization's lane and returns when the answer is durable.
+public import Budgets
+public import Logging
+public import Postgres
+public import ServiceLifecycle
+import Store
+
+/// Decides and books. One per process; any number of processes may share a database, and talk only to it.
+public final class Ledger: Service {
+    private let lanes: [Lane]
+    private let sweeper: Sweeper
+
+    /// - Parameters:
+    ///   - configuration: Where Postgres is. Each lane holds one connection, the sweeper another.
+    ///   - laneCount: Organizations are spread over so many lanes.
+    ///   - batchBound: Commands in one Postgres transaction, at most.
+    ///   - sweepInterval: How often reservations whose time is over are looked for.
+    ///   - now: The clock, for tests to hold.
+    ///   - onAlerts: Called after a commit that created deliveries.
+    public init(
+        _ configuration: PostgresConfiguration, laneCount: Int = 4, batchBound: Int = 512, sweepInterval: Duration = .seconds(1),
+        now: @escaping @Sendable () -> Instant = Instant.now, onAlerts: @escaping @Sendable () -> Void = {}, logger: Logger
+    ) {
+        let platform = PlatformCatalogue()
+        let lanes = (0..<max(1, laneCount)).map { _ in
+            Lane(configuration.forLane, platform: platform, batchBound: batchBound, onAlerts: onAlerts, logger: logger)
+        }
+        self.lanes = lanes
+        sweeper = Sweeper(configuration, interval: sweepInterval, now: now, logger: logger) { organization, command in
+            await lanes[Ledger.lane(of: organization, lanes.count)].queue.submit(command, for: organization)
+        }
+    }
+
+    /// Runs until graceful shutdown; then takes no more commands, serves those that wait, and ends.
+    public func run() async throws {
+        await withGracefulShutdownHandler {
+            await withDiscardingTaskGroup { group in
+                for lane in lanes { group.addTask { await lane.run() } }
+                group.addTask { await self.sweeper.run() }
+            }
+        } onGracefulShutdown: {
+            self.finish()
+        }
+    }
+
+    /// Takes no more commands; `run` ends when those that wait are served.
+    public func finish() {
+        sweeper.finish()
+        for lane in lanes { lane.queue.finish() }
+    }
+
+    /// Carries the command out. Anything but `overloaded` and `storeUnavailable` is durable, or confirmed against what is (law 3).
+    public func submit(_ command: Command, for organization: OrganizationID) async -> Outcome {
+        await lanes[Ledger.lane(of: organization, lanes.count)].queue.submit(command, for: organization)
+    }
+
+    /// Whether every lane has its connection.
+    public var isConnected: Bool { lanes.allSatisfy(\.queue.isConnected) }
+
+    /// What each lane has done since it started.
+    public var figures: [LaneFigures] { lanes.map { lane in lane.figures.withLock { $0 } } }
+
+    private static func lane(of organization: OrganizationID, _ count: Int) -> Int {
+        // The random half of a UUIDv7; the other half is time.
+        Int(organization.low % UInt64(count))
+    }
+}
+
+extension PostgresConfiguration {
+    /// Statements prepared while tables are empty would keep sequential plans as they grow: a lane's plans must not depend on
+    /// statistics (design §5, measured). All of its statements find their rows by index.
+    var forLane: PostgresConfiguration {
+        var lane = self
+        lane.planCacheMode = .generic
+        for setting in ["enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"] { lane.settings[setting] = "off" }
+        return lane
+    }
+}

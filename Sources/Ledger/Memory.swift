@@ -1,0 +1,114 @@
+/// What one lane remembers of the organizations it serves, and how it comes to remember (design §5).
+import Budgets
+import Crypto
+import Postgres
+import Store
+import Synchronization
+
+/// The platform's models and prices, shared by all lanes: thousands of models, the same for every organization.
+final class PlatformCatalogue: Sendable {
+    private let state = Mutex<(version: Int64, catalogue: Catalogue)>((0, [:]))
+
+    /// The catalogue as of that configuration version of the platform, if that is what is at hand.
+    func at(_ version: Int64) -> Catalogue? {
+        state.withLock { $0.version == version ? $0.catalogue : nil }
+    }
+
+    func set(_ catalogue: Catalogue, version: Int64) {
+        state.withLock { if $0.version < version { $0 = (version, catalogue) } }
+    }
+}
+
+/// One lane's memory; confined to the lane.
+struct Memory {
+    /// Counters, reservations and the like of one organization; beyond it, all of that organization is forgotten and read again.
+    static let maximumSize = 200_000
+    /// Organizations at once; beyond it, all are forgotten.
+    static let maximumOrganizations = 10_000
+
+    struct Remembered {
+        var state: OrganizationState
+        /// Whether the state is as of its version. Not so after a flight that failed: then the ledger part must be read anew.
+        var isCurrent: Bool
+        var writtenAttributions: Set<AttributionID> = []
+        /// Rises when another replica was first, falls while nobody is: above the bound the lane locks before it reads.
+        var contention = 0
+    }
+
+    static let lockingContention = 4
+    var organizations: [OrganizationID: Remembered] = [:]
+    let platform: PlatformCatalogue
+
+    init(platform: PlatformCatalogue) { self.platform = platform }
+
+    mutating func doubt(_ ids: some Sequence<OrganizationID>) {
+        for id in ids { organizations[id]?.isCurrent = false }
+    }
+
+    mutating func prune() {
+        if organizations.count > Memory.maximumOrganizations { organizations.removeAll() }
+        for (id, remembered) in organizations where remembered.state.size > Memory.maximumSize { organizations[id] = nil }
+    }
+
+    /// Makes what is remembered of these organizations exact as of the fences given, which were read before.
+    mutating func refresh(
+        _ ids: [OrganizationID], _ fences: [OrganizationID: Fence], on connection: isolated PostgresConnection
+    ) throws(PostgresError) {
+        for id in ids {
+            guard let fence = fences[id] else {
+                organizations[id] = nil
+                continue
+            }
+            if let remembered = organizations[id], remembered.state.configuration.version == fence.configurationVersion {
+                guard !remembered.isCurrent || remembered.state.version != fence.version else { continue }
+                organizations[id]?.state.forgetLedger(version: fence.version)
+                organizations[id]?.isCurrent = true
+            } else {
+                let contention = organizations[id]?.contention ?? 0
+                organizations[id] = try read(id, fence, platformVersion: fences[.platform]?.configurationVersion ?? 0, on: connection)
+                organizations[id]?.contention = contention
+            }
+        }
+    }
+
+    private func read(
+        _ id: OrganizationID, _ fence: Fence, platformVersion: Int64, on connection: isolated PostgresConnection
+    ) throws(PostgresError) -> Remembered? {
+        let listed: Catalogue
+        if let known = platform.at(platformVersion) {
+            listed = known
+        } else {
+            listed = try ConfigurationReads.decodeCatalogue(
+                try connection.pipeline(ConfigurationReads.catalogueQueries(.platform))
+            ).catalogue()
+            platform.set(listed, version: platformVersion)
+        }
+        let queries = ConfigurationReads.queries(id)
+        let results = try connection.pipeline(queries + ConfigurationReads.catalogueQueries(id))
+        let own = try ConfigurationReads.decodeCatalogue(results.dropFirst(queries.count))
+        guard
+            let configuration = try ConfigurationReads.decode(
+                id, version: fence.configurationVersion, results, own: own, platform: listed)
+        else { return nil }
+        return Remembered(state: OrganizationState(configuration: configuration, version: fence.version), isCurrent: true)
+    }
+}
+
+extension Attribution {
+    /// A name made of the content (SHA-256, cut to 128 bits): replicas that never met give the same row the same id.
+    func identity() -> AttributionID {
+        var hash = SHA256()
+        for field in [
+            team.hexadecimal, teamName, project.hexadecimal, projectName, costCenter ?? "\u{0}", tier.hexadecimal, tierName,
+            apiKey.hexadecimal, apiKeyName, environment,
+        ] {
+            // Length first, so that no two contents run together to the same bytes.
+            withUnsafeBytes(of: UInt64(field.utf8.count).bigEndian) { hash.update(bufferPointer: $0) }
+            hash.update(data: Array(field.utf8))
+        }
+        let words = hash.finalize().withUnsafeBytes { digest in
+            (digest.loadUnaligned(as: UInt64.self), digest.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+        }
+        return AttributionID(high: UInt64(bigEndian: words.0), low: UInt64(bigEndian: words.1))
+    }
+}

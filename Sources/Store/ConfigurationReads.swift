@@ -1,0 +1,168 @@
+/// Reads an organization's configuration as one snapshot for the decision. Its fence is read before it in the same pipeline: if
+/// anything changed in between, the fence has risen too and the first commit notices (design §5).
+public import Budgets
+import JSON
+public import Postgres
+
+public enum ConfigurationReads {
+    /// How far back prices are kept at hand: usage may be reported this late (`Book`), and a day's grace.
+    static let pricesKept = "36 days"
+
+    /// The queries, in the order `decode` takes their results.
+    public static func queries(_ id: OrganizationID) -> [Query] {
+        [
+            "SELECT name, time_zone FROM organizations WHERE organization_id = \(id)",
+            "SELECT id, name, cost_center FROM teams WHERE organization_id = \(id)",
+            """
+            SELECT id, name, team_id, tier_id, cost_center, is_suspended FROM projects
+            WHERE organization_id = \(id) AND archived_at IS NULL
+            """,
+            "SELECT id, name, rank, models, max_output_tokens FROM tiers WHERE organization_id = \(id)",
+            """
+            SELECT id, name, project_id, environment, expires_at, revoked_at IS NOT NULL FROM api_keys
+            WHERE organization_id = \(id) AND revoked_at IS NULL
+            """,
+            """
+            SELECT id, name, team_id, project_id, match, per, unit, period, anchor_day, anchor_month, amount, thresholds, limit_version,
+                   enforcement, active_from, least(active_to, archived_at)
+            FROM budgets WHERE organization_id = \(id) ORDER BY id
+            """,
+        ]
+    }
+
+    /// The models and prices of an organization, or of the platform.
+    public static func catalogueQueries(_ id: OrganizationID) -> [Query] {
+        [
+            """
+            SELECT name, provider, max_input_tokens, max_output_tokens FROM models
+            WHERE organization_id = \(id) AND archived_at IS NULL
+            """,
+            """
+            SELECT model, id, usage_kind, service_tier, context_from, amount_per_million, valid_from, valid_to FROM prices
+            WHERE organization_id = \(id) AND (valid_to IS NULL OR valid_to > now() - \(pricesKept)::text::interval)
+            """,
+        ]
+    }
+
+    public static func decodeCatalogue(_ results: some Sequence<PostgresResult>) throws(PostgresError) -> CatalogueRows {
+        let results = Array(results)
+        var rates: [String: [Rate]] = [:]
+        for row in results[1].rows {
+            let (model, id, kind, tier, from, amount, validFrom, validTo) = try row.decode(
+                as: (String, PriceID, String, String, Int64, Amount, Instant, Instant?).self)
+            guard
+                let rate = Rate(
+                    priceID: id, kind: kind, serviceTier: tier, contextFrom: from, amountPerMillion: amount, validFrom: validFrom,
+                    validTo: validTo)
+            else { throw .decoding("a price with more than six fractional digits") }
+            rates[model, default: []].append(rate)
+        }
+        var models: [(name: String, provider: String, maxInput: Int64?, maxOutput: Int64?)] = []
+        for row in results[0].rows {
+            let (name, provider, maxInput, maxOutput) = try row.decode(as: (String, String, Int64?, Int64?).self)
+            models.append((name, provider, maxInput, maxOutput))
+        }
+        return CatalogueRows(models: models, rates: rates)
+    }
+
+    /// Puts the snapshot together; nil when there is no such organization.
+    public static func decode(
+        _ organization: OrganizationID, version: Int64, _ results: [PostgresResult], own: CatalogueRows, platform: Catalogue
+    ) throws(PostgresError) -> Configuration? {
+        guard let head = results[0].rows.first else { return nil }
+        let (name, zoneName) = try head.decode(as: (String, String).self)
+        guard let zone = Zone(zoneName) else { throw .decoding("an unknown time zone") }
+        var teamNames: [TeamID: String] = [:]
+        var teamCostCenters: [TeamID: String] = [:]
+        for row in results[1].rows {
+            let (id, name, costCenter) = try row.decode(as: (TeamID, String, String?).self)
+            teamNames[id] = name
+            teamCostCenters[id] = costCenter
+        }
+        var projects: [Project] = []
+        for row in results[2].rows {
+            let (id, name, team, tier, costCenter, suspended) = try row.decode(
+                as: (ProjectID, String, TeamID, TierID, String?, Bool).self)
+            projects.append(
+                Project(
+                    id: id, name: name, team: team, tier: tier, costCenter: costCenter ?? teamCostCenters[team], isSuspended: suspended))
+        }
+        var tiers: [Tier] = []
+        for row in results[3].rows {
+            let (id, name, rank, models, maximum) = try row.decode(as: (TierID, String, Int64, [String], Int64).self)
+            tiers.append(Tier(id: id, name: name, rank: rank, models: models.compactMap { Pattern($0) }, maxOutputTokens: maximum))
+        }
+        var apiKeys: [APIKey] = []
+        for row in results[4].rows {
+            let (id, name, project, environment, expires, revoked) = try row.decode(
+                as: (APIKeyID, String, ProjectID?, String, Instant?, Bool).self)
+            apiKeys.append(
+                APIKey(id: id, name: name, project: project, environment: environment, expiresAt: expires, isRevoked: revoked))
+        }
+        var budgets: [Budget] = []
+        for row in results[5].rows { budgets.append(try decodeBudget(row)) }
+        return Configuration(
+            organization: organization, organizationName: name, zone: zone, version: version, teamNames: teamNames, projects: projects,
+            tiers: tiers, apiKeys: apiKeys, ownCatalogue: own.catalogue(over: platform), platformCatalogue: platform, budgets: budgets)
+    }
+
+    private static func decodeBudget(_ row: Row) throws(PostgresError) -> Budget {
+        let columns = try row.decode(
+            as: (
+                BudgetID, String, TeamID?, ProjectID?, JSONB, String?, String, String,
+                Int64, Int64, Amount, [Int64], Int64, String, Instant?, Instant?
+            ).self)
+        let scope: BudgetScope =
+            if let team = columns.2 { .team(team) } else if let project = columns.3 { .project(project) } else { .organization }
+        guard let unit = BudgetUnit(rawValue: columns.6), let period = Period(rawValue: columns.7),
+            let enforcement = Enforcement(rawValue: columns.13), let match = BudgetMatch(column: columns.4)
+        else { throw .decoding("a budget with an unknown word") }
+        return Budget(
+            id: columns.0, name: columns.1, scope: scope, match: match, per: columns.5.flatMap { BudgetPer(rawValue: $0) }, unit: unit,
+            rule: PeriodRule(period: period, anchorDay: Int(columns.8), anchorMonth: Int(columns.9)), amount: columns.10,
+            thresholds: columns.11.map { Int($0) }, limitVersion: columns.12, enforcement: enforcement, activeFrom: columns.14,
+            activeTo: columns.15)
+    }
+}
+
+/// Models and rates of one owner, before they are joined.
+public struct CatalogueRows: Sendable {
+    let models: [(name: String, provider: String, maxInput: Int64?, maxOutput: Int64?)]
+    let rates: [String: [Rate]]
+
+    /// Models with their rates. An organization may also price models of the platform: its contracted rates, which go before list
+    /// prices kind by kind.
+    public func catalogue(over platform: Catalogue = [:]) -> Catalogue {
+        var catalogue: Catalogue = [:]
+        for model in models {
+            catalogue[model.name] = Model(
+                name: model.name, provider: model.provider, maxInputTokens: model.maxInput, maxOutputTokens: model.maxOutput,
+                prices: PriceSheet(rates: rates[model.name] ?? []))
+        }
+        for (name, rates) in rates where catalogue[name] == nil {
+            guard let listed = platform[name] else { continue }
+            catalogue[name] = Model(
+                name: name, provider: listed.provider, maxInputTokens: listed.maxInputTokens, maxOutputTokens: listed.maxOutputTokens,
+                prices: PriceSheet(rates: listed.prices.list, contracted: rates))
+        }
+        return catalogue
+    }
+}
+
+extension BudgetMatch {
+    /// Reads `{"models":["gpt-*"],"environments":[…],…}`; nil when it holds anything else.
+    public init?(column: JSONB) {
+        guard let members = (try? JSON.parse(column.bytes))?.object else { return nil }
+        func patterns(_ name: String) -> [Pattern]? {
+            guard let value = members[name] else { return [] }
+            guard let texts = value.array else { return nil }
+            let patterns = texts.compactMap { $0.string.flatMap { Pattern($0) } }
+            return patterns.count == texts.count ? patterns : nil
+        }
+        guard let models = patterns("models"), let providers = patterns("providers"), let environments = patterns("environments"),
+            let features = patterns("features"), let endUsers = patterns("end_users"), let apiKeys = patterns("api_keys")
+        else { return nil }
+        self.init(
+            models: models, providers: providers, environments: environments, features: features, endUsers: endUsers, apiKeys: apiKeys)
+    }
+}

@@ -1,0 +1,78 @@
+/// The jsonb columns of reservations and entries: draws and lines, written by hand because every call writes them.
+public import Budgets
+import JSON
+public import Postgres
+
+extension Draw {
+    /// `[{"budget":"<uuid>","subject":"","period_start":"…Z","quantity":"0.01","amount":"5000","settled":"…","held":"…"}]`
+    public static func encode(_ draws: [Draw]) -> JSONB {
+        var writer = JSONWriter(capacity: draws.count * 200 + 2)
+        writer.array { writer in
+            for draw in draws {
+                writer.object { writer in
+                    writer.field("budget", draw.counter.budget.hexadecimal)
+                    writer.field("subject", draw.counter.subject)
+                    writer.field("period_start", draw.counter.periodStart.rfc3339)
+                    writer.field("quantity", draw.quantity.plain)
+                    writer.field("amount", draw.amount.plain)
+                    writer.field("settled", draw.settled.plain)
+                    writer.field("held", draw.held.plain)
+                }
+            }
+        }
+        return JSONB(bytes: writer.bytes)
+    }
+
+    static func decode(_ column: JSONB) throws(PostgresError) -> [Draw] {
+        guard let elements = (try? JSON.parse(column.bytes))?.array else { throw .decoding("draws that are no JSON array") }
+        var draws: [Draw] = []
+        for element in elements {
+            guard let budget = element["budget"]?.string.flatMap({ BudgetID(hexadecimal: $0) }),
+                let subject = element["subject"]?.string,
+                let start = element["period_start"]?.string.flatMap({ Instant(rfc3339: $0) }),
+                let quantity = element["quantity"]?.string.flatMap({ Amount($0) }),
+                let amount = element["amount"]?.string.flatMap({ Amount($0) }),
+                let settled = element["settled"]?.string.flatMap({ Amount($0) }),
+                let held = element["held"]?.string.flatMap({ Amount($0) })
+            else { throw .decoding("a draw with a missing or malformed member") }
+            draws.append(
+                Draw(
+                    counter: CounterID(budget: budget, subject: subject, periodStart: start), quantity: quantity, amount: amount,
+                    settled: settled, held: held))
+        }
+        return draws
+    }
+}
+
+extension EntryLine {
+    /// `{"input":{"quantity":1200,"price":"<uuid>","cost":"0.003"},…}`; `price` is null where none was known.
+    public static func encode(_ lines: [EntryLine]) -> JSONB {
+        var writer = JSONWriter(capacity: lines.count * 110 + 2)
+        writer.object { writer in
+            for line in lines {
+                writer.name(line.kind)
+                writer.object { writer in
+                    writer.field("quantity", line.quantity)
+                    writer.field("price", line.price?.hexadecimal)
+                    writer.field("cost", line.cost.plain)
+                }
+            }
+        }
+        return JSONB(bytes: writer.bytes)
+    }
+
+    static func decode(_ column: JSONB) throws(PostgresError) -> [EntryLine] {
+        guard let members = (try? JSON.parse(column.bytes))?.object else { throw .decoding("lines that are no JSON object") }
+        var lines: [EntryLine] = []
+        for member in members {
+            guard let quantity = member.value["quantity"]?.int64, let cost = member.value["cost"]?.string.flatMap({ Amount($0) }) else {
+                throw .decoding("a line with a missing or malformed member")
+            }
+            lines.append(
+                EntryLine(
+                    kind: member.name, quantity: quantity, price: member.value["price"]?.string.flatMap { PriceID(hexadecimal: $0) },
+                    cost: cost))
+        }
+        return lines
+    }
+}

@@ -1,0 +1,105 @@
+/// What a lane reads when it does not remember: counters and reservations.
+public import Budgets
+import JSON
+public import Postgres
+
+public enum LedgerReads {
+    /// The counters that exist among those asked for. One that is not in the answer has never been used.
+    public static func counters(_ counters: [(OrganizationID, CounterID)]) -> Query {
+        """
+        SELECT p.organization_id, p.budget_id, p.subject, p.period_start, p.settled, p.held, p.ceiling, p.overage,
+               p.alerted_version, p.alerted_threshold
+        FROM unnest(\(counters.map(\.0)), \(counters.map(\.1.budget)), \(counters.map(\.1.subject)), \(counters.map(\.1.periodStart)))
+             AS wanted (organization_id, budget_id, subject, period_start)
+        JOIN budget_periods AS p USING (organization_id, budget_id, subject, period_start)
+        """
+    }
+
+    public static func decodeCounters(_ result: PostgresResult) throws(PostgresError) -> [(OrganizationID, CounterID, Counter)] {
+        var counters: [(OrganizationID, CounterID, Counter)] = []
+        counters.reserveCapacity(result.rows.count)
+        for row in result.rows {
+            let (organization, budget, subject, start, settled, held, ceiling, overage, version, threshold) = try row.decode(
+                as: (OrganizationID, BudgetID, String, Instant, Amount, Amount, Amount?, Amount, Int64, Int64).self)
+            counters.append(
+                (
+                    organization, CounterID(budget: budget, subject: subject, periodStart: start),
+                    Counter(
+                        settled: settled, held: held, ceiling: ceiling, overage: overage, alertedVersion: version,
+                        alertedThreshold: threshold)
+                ))
+        }
+        return counters
+    }
+
+    /// The reservations that exist among those asked for, each with its entry if it is settled.
+    public static func reservations(_ ids: [(OrganizationID, ReservationID)]) -> Query {
+        """
+        SELECT r.organization_id, r.id, r.project_id, r.request_id, r.request_sha256, r.attribution_id, r.state, r.model,
+               r.requested_model, r.provider, r.service_tier, r.end_user, r.feature, r.tags, r.held, r.max_output_tokens, r.draws,
+               r.created_at, r.expires_at, r.settle_sha256, e.booked_at, e.lines, e.cost, e.overage, e.draws, e.is_late
+        FROM unnest(\(ids.map(\.0)), \(ids.map(\.1))) AS wanted (organization_id, id)
+        JOIN reservations AS r USING (organization_id, id)
+        LEFT JOIN ledger_entries AS e
+          ON e.organization_id = r.organization_id AND e.occurred_at = r.created_at AND e.id = r.id AND r.state = 'settled'
+        """
+    }
+
+    /// The reservations that answered these requests before, with their entries.
+    public static func reservations(for requests: [(OrganizationID, RequestID)]) -> Query {
+        """
+        SELECT r.organization_id, r.id, r.project_id, r.request_id, r.request_sha256, r.attribution_id, r.state, r.model,
+               r.requested_model, r.provider, r.service_tier, r.end_user, r.feature, r.tags, r.held, r.max_output_tokens, r.draws,
+               r.created_at, r.expires_at, r.settle_sha256, e.booked_at, e.lines, e.cost, e.overage, e.draws, e.is_late
+        FROM unnest(\(requests.map(\.0)), \(requests.map(\.1.project)), \(requests.map(\.1.text)))
+             AS wanted (organization_id, project_id, request_id)
+        JOIN reservations AS r USING (organization_id, project_id, request_id)
+        LEFT JOIN ledger_entries AS e
+          ON e.organization_id = r.organization_id AND e.occurred_at = r.created_at AND e.id = r.id AND r.state = 'settled'
+        """
+    }
+
+    public static func decodeReservations(_ result: PostgresResult) throws(PostgresError) -> [(OrganizationID, Reservation)] {
+        var reservations: [(OrganizationID, Reservation)] = []
+        for row in result.rows { reservations.append(try decodeReservation(row)) }
+        return reservations
+    }
+
+    private static func decodeReservation(_ row: Row) throws(PostgresError) -> (OrganizationID, Reservation) {
+        let columns = try row.decode(
+            as: (
+                OrganizationID, ReservationID, ProjectID, String, Bytea, AttributionID, String, String,
+                String, String, String, String?, String?, JSONB?, Amount, Int64, JSONB,
+                Instant, Instant, Bytea?, Instant?, JSONB?, Amount?, Amount?, JSONB?, Bool?
+            ).self)
+        let id = columns.1
+        var entry: Entry?
+        if let bookedAt = columns.20, let lines = columns.21, let cost = columns.22, let overage = columns.23, let draws = columns.24 {
+            entry = Entry(
+                id: EntryID(high: id.high, low: id.low), bookedAt: bookedAt, lines: try EntryLine.decode(lines), cost: cost,
+                overage: overage, draws: try Draw.decode(draws), isLate: columns.25 ?? false, report: nil)
+        }
+        guard let state = Reservation.State(rawValue: columns.6) else { throw PostgresError.decoding("an unknown reservation state") }
+        let reservation = Reservation(
+            id: id, request: RequestID(project: columns.2, text: columns.3), content: columns.4.bytes, attribution: columns.5,
+            state: state, model: columns.7, requestedModel: columns.8, provider: columns.9, serviceTier: columns.10,
+            endUser: columns.11, feature: columns.12, tags: columns.13?.text, held: columns.14, maxOutputTokens: columns.15,
+            draws: try Draw.decode(columns.16), createdAt: columns.17, expiresAt: columns.18, settleContent: columns.19?.bytes,
+            entry: entry)
+        return (columns.0, reservation)
+    }
+
+    /// Open reservations whose time is over, oldest first, from `after` on: what the sweeper expires.
+    public static func expired(after: Instant, until: Instant, maximum: Int64) -> Query {
+        """
+        SELECT organization_id, id, expires_at FROM reservations
+        WHERE expires_at >= \(after) AND expires_at <= \(until) AND state = 'held' ORDER BY expires_at LIMIT \(maximum)
+        """
+    }
+
+    public static func decodeExpired(_ result: PostgresResult) throws(PostgresError) -> [(OrganizationID, ReservationID, Instant)] {
+        var expired: [(OrganizationID, ReservationID, Instant)] = []
+        for row in result.rows { expired.append(try row.decode(as: (OrganizationID, ReservationID, Instant).self)) }
+        return expired
+    }
+}
