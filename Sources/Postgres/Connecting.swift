@@ -61,7 +61,7 @@ extension Wire {
     private static func start(_ pairs: [(String, String)]) -> OpaquePointer? {
         var keywords = unsafe pairs.map { unsafe UnsafePointer<CChar>(strdup($0.0)) }
         var values = unsafe pairs.map { unsafe UnsafePointer<CChar>(strdup($0.1)) }
-        defer { for unsafepointer in unsafe keywords + values { unsafe free(UnsafeMutableRawPointer(mutating: pointer)) } }
+        defer { unsafe (keywords + values).forEach { unsafe free(UnsafeMutableRawPointer(mutating: $0)) } }
         unsafe keywords.append(nil)
         unsafe values.append(nil)
         return unsafe PQconnectStartParams(keywords, values, 0)
