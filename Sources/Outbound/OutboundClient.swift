@@ -38,11 +38,12 @@ public final class OutboundClient: Sendable {
         let mailbox = mailbox
         let outcome = await withTaskCancellationHandler {
             await withCheckedContinuation { (waiter: CheckedContinuation<Outcome, Never>) in
+                guard !Task.isCancelled else { return waiter.resume(returning: .failure(.cancelled)) }
                 let submission = Submission(id: id, request: request, expires: .now + request.deadline, waiter: waiter)
                 if let refusal = mailbox.submit(submission) {
                     waiter.resume(returning: .failure(refusal))
                 } else if Task.isCancelled {
-                    // The handler below may have run before there was anything to cancel.
+                    // The handler below may have run in between, when there was nothing to cancel yet.
                     mailbox.cancel(id)
                 }
             }

@@ -22,6 +22,11 @@ public struct OutboundRequest: Sendable {
     public static let longestConnect: Duration = .seconds(5)
 }
 
+extension OutboundRequest: CustomStringConvertible, CustomDebugStringConvertible {
+    public var description: String { "POST of \(body.count) bytes" }
+    public var debugDescription: String { description }
+}
+
 /// One line of a request's or a response's head. Names compare without case; a response's are in lower case.
 public struct Header: Hashable, Sendable {
     public let name: String
