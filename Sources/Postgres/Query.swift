@@ -44,8 +44,17 @@ public struct Query: Sendable, ExpressibleByStringInterpolation {
 
         public mutating func appendLiteral(_ literal: String) { sql += literal }
 
+        /// Binds a value, or NULL. Apart from the next one only because the compiler warns of optionals in interpolations otherwise.
+        @inlinable public mutating func appendInterpolation<Value: PostgresEncodable>(_ value: Value?) {
+            appendBind(value)
+        }
+
         /// Binds a value as the next parameter.
         @inlinable public mutating func appendInterpolation<Value: PostgresEncodable>(_ value: Value) {
+            appendBind(value)
+        }
+
+        @inlinable mutating func appendBind<Value: PostgresEncodable>(_ value: Value) {
             types.append(Value.postgresType.oid)
             sql += "$"
             sql += String(types.count)

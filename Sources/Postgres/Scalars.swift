@@ -84,20 +84,24 @@ public struct Bytea: Hashable, Sendable, PostgresEncodable, PostgresDecodable {
 
 /// JSON text in a `jsonb` column. The server checks it and returns its own spelling of the same value.
 public struct JSONB: Hashable, Sendable, PostgresEncodable, PostgresDecodable {
+    /// The JSON text in UTF-8: hot columns are written and read as bytes.
+    public var bytes: [UInt8]
     /// The JSON text.
-    public var text: String
+    public var text: String { String(decoding: bytes, as: UTF8.self) }
 
     /// Wraps JSON text, unchecked; the server refuses what is no JSON.
-    public init(text: String) { self.text = text }
+    public init(text: String) { bytes = Array(text.utf8) }
+    /// Wraps JSON text in UTF-8, unchecked.
+    public init(bytes: [UInt8]) { self.bytes = bytes }
 
     public static var postgresType: PostgresType { .jsonb }
     public func encode(into bytes: inout [UInt8]) {
         bytes.append(JSONB.version)
-        bytes.append(contentsOf: text.utf8)
+        bytes.append(contentsOf: self.bytes)
     }
     public init(postgres bytes: Span<UInt8>) throws(PostgresError) {
         guard bytes.count > 1, bytes[0] == JSONB.version else { throw .decoding("unknown jsonb version") }
-        text = unsafe bytes.withUnsafeBufferPointer { unsafe String(decoding: $0.dropFirst(), as: UTF8.self) }
+        self.bytes = unsafe bytes.withUnsafeBufferPointer { unsafe Array($0.dropFirst()) }
     }
 
     /// The first byte of the binary form (jsonb.c, jsonb_send).
@@ -122,7 +126,9 @@ public struct Timestamp: Hashable, Sendable, PostgresEncodable, PostgresDecodabl
         guard bytes.count == 8 else { throw .decoding("\(bytes.count) bytes, not 8") }
         let value = bytes.integer(as: Int64.self)
         guard value != Int64.max, value != Int64.min else { throw .decoding("infinity is no point in time") }
-        microseconds = value + Timestamp.postgresEpoch
+        let (sum, overflow) = value.addingReportingOverflow(Timestamp.postgresEpoch)
+        guard !overflow else { throw .decoding("a time after the year 294246") }
+        microseconds = sum
     }
 
     /// 2000-01-01T00:00:00Z, from where Postgres counts, in microseconds since 1970.
