@@ -75,7 +75,7 @@ let package = Package(
             name: "TestSupport", dependencies: ["Budgets", "Postgres", "Store", logging], path: "Tests/TestSupport",
             swiftSettings: strict),
         tests("JSON"),
-        tests("Budgets"),
+        tests("Budgets", ["TestSupport"]),
         tests("Postgres", ["TestSupport"]),
         tests("Outbound", ["TestSupport"]),
         tests("Store", ["TestSupport"]),

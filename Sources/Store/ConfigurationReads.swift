@@ -115,11 +115,12 @@ public enum ConfigurationReads {
         let scope: BudgetScope =
             if let team = columns.2 { .team(team) } else if let project = columns.3 { .project(project) } else { .organization }
         guard let unit = BudgetUnit(rawValue: columns.6), let period = Period(rawValue: columns.7),
-            let enforcement = Enforcement(rawValue: columns.13), let match = BudgetMatch(column: columns.4)
+            let enforcement = Enforcement(rawValue: columns.13), let match = BudgetMatch(column: columns.4),
+            let rule = PeriodRule(period: period, anchorDay: Int(columns.8), anchorMonth: Int(columns.9))
         else { throw .decoding("a budget with an unknown word") }
         return Budget(
             id: columns.0, name: columns.1, scope: scope, match: match, per: columns.5.flatMap { BudgetPer(rawValue: $0) }, unit: unit,
-            rule: PeriodRule(period: period, anchorDay: Int(columns.8), anchorMonth: Int(columns.9)), amount: columns.10,
+            rule: rule, amount: columns.10,
             thresholds: columns.11.map { Int($0) }, limitVersion: columns.12, enforcement: enforcement, activeFrom: columns.14,
             activeTo: columns.15)
     }
