@@ -1,0 +1,53 @@
+/// Which month a statement is of, in the organization's own calendar.
+public import Budgets
+public import Store
+
+/// A calendar month, written `2026-11`.
+public struct StatementMonth: Hashable, Sendable, Comparable, LosslessStringConvertible {
+    /// 1970 … 2199: the years a zone's rules are followed.
+    public let year: Int
+    /// 1 … 12.
+    public let month: Int
+
+    public init?(year: Int, month: Int) {
+        guard (1970...2199).contains(year), (1...12).contains(month) else { return nil }
+        self.year = year
+        self.month = month
+    }
+
+    /// Four digits, a hyphen, two digits; nil for all else.
+    public init?(_ text: String) {
+        let bytes = Array(text.utf8)
+        guard bytes.count == 7, bytes[4] == UInt8(ascii: "-") else { return nil }
+        var numbers = [0, 0]
+        for (index, byte) in bytes.enumerated() where index != 4 {
+            guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
+            numbers[index / 5] = numbers[index / 5] * 10 + Int(byte - UInt8(ascii: "0"))
+        }
+        self.init(year: numbers[0], month: numbers[1])
+    }
+
+    /// The month that the zone's calendar shows at an instant; nil outside the years there are statements for.
+    public init?(at instant: Instant, in zone: Zone) {
+        let date = zone.date(at: instant)
+        self.init(year: date.year, month: date.month)
+    }
+
+    public var description: String {
+        let digits = String(month)
+        return "\(year)-\(digits.utf8.count == 1 ? "0" + digits : digits)"
+    }
+
+    /// From the first instant of the month to that of the next, by the zone's clocks.
+    public func span(in zone: Zone) -> StatementSpan {
+        let next = month == 12 ? (year + 1, 1) : (year, month + 1)
+        return StatementSpan(start: Self.start(year, month, zone), end: Self.start(next.0, next.1, zone))
+    }
+
+    private static func start(_ year: Int, _ month: Int, _ zone: Zone) -> Instant {
+        guard let date = CivilDate(year: year, month: month, day: 1) else { preconditionFailure("every month has a first day") }
+        return zone.start(of: date)
+    }
+
+    public static func < (left: Self, right: Self) -> Bool { (left.year, left.month) < (right.year, right.month) }
+}
