@@ -8,7 +8,7 @@ extension Alert {
     /// The event that tells of the alert, or nil when there is no news.
     func event(_ organization: Configuration, id: EventID) -> EventRow? {
         guard let threshold else { return nil }
-        let severity = severity(ofThreshold: threshold).rawValue
+        let severity = Severity(threshold: threshold).rawValue
         let type = threshold >= 100 ? "budget.exceeded" : "budget.threshold_reached"
         var writer = JSONWriter(capacity: 1024)
         writer.object { writer in

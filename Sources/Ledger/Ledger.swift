@@ -3,7 +3,8 @@ public import Budgets
 public import Logging
 public import Postgres
 public import ServiceLifecycle
-import Store
+public import Store
+import Synchronization
 
 /// Decides and books. One per process; any number of processes may share a database, and talk only to it.
 public final class Ledger: Service {
