@@ -1,0 +1,82 @@
+/// What people were told, and how it got to them: read by administrators, written by the engine and the dispatcher.
+public import Budgets
+import Postgres
+
+public struct AlertRecord: Sendable {
+    public let id: AlertID
+    public let budget: BudgetID
+    public let budgetName: String
+    public let unit: BudgetUnit
+    public let subject: String
+    public let periodStart: Instant
+    public let limitVersion: Int64
+    public let threshold: Int64
+    public let settled: Amount
+    public let amount: Amount
+    /// Nil: superseded by a higher threshold reached at the same time.
+    public let event: EventID?
+    public let createdAt: Instant
+
+    init(_ row: Row) throws(PostgresError) {
+        let unitName: String
+        (id, budget, budgetName, unitName, subject, periodStart, limitVersion, threshold, settled, amount, event, createdAt) =
+            try row.decode(
+                as: (
+                    AlertID, BudgetID, String, String, String, Instant, Int64, Int64, Amount, Amount, EventID?, Instant
+                ).self)
+        guard let unit = BudgetUnit(rawValue: unitName) else { throw .decoding("a budget with an unknown unit") }
+        self.unit = unit
+    }
+}
+
+public struct DeliveryRecord: Sendable {
+    public let id: DeliveryID
+    public let event: EventID
+    public let eventType: String
+    public let endpoint: EndpointID
+    public let state: String
+    public let attempts: Int64
+    public let nextAttemptAt: Instant
+    public let lastError: String?
+    public let createdAt: Instant
+    public let finishedAt: Instant?
+
+    init(_ row: Row) throws(PostgresError) {
+        (id, event, eventType, endpoint, state, attempts, nextAttemptAt, lastError, createdAt, finishedAt) = try row.decode(
+            as: (DeliveryID, EventID, String, EndpointID, String, Int64, Instant, String?, Instant, Instant?).self)
+    }
+}
+
+extension Store {
+    /// The newest first.
+    public func alerts(of organization: OrganizationID, before: AlertID, limit: Int) async throws -> Page<AlertRecord, AlertID> {
+        try await read { connection in
+            let result = try connection.query(
+                """
+                SELECT a.id, a.budget_id, b.name, b.unit, a.subject, a.period_start, a.limit_version, a.threshold, a.settled, a.amount,
+                       a.event_id, a.created_at
+                FROM alerts AS a JOIN budgets AS b ON b.organization_id = a.organization_id AND b.id = a.budget_id
+                WHERE a.organization_id = \(organization) AND a.id < \(before)
+                ORDER BY a.id DESC LIMIT \(limit + 1)
+                """)
+            return Page(try result.rows.map(AlertRecord.init), limit: limit, cursor: \.id)
+        }
+    }
+
+    /// The newest first.
+    public func deliveries(
+        of organization: OrganizationID, before: DeliveryID, limit: Int
+    ) async throws -> Page<DeliveryRecord, DeliveryID> {
+        try await read { connection in
+            let result = try connection.query(
+                """
+                SELECT d.id, d.event_id, e.type, d.endpoint_id, d.state, d.attempts, d.next_attempt_at, d.last_error, d.created_at,
+                       d.finished_at
+                FROM deliveries AS d JOIN events AS e ON e.organization_id = d.organization_id AND e.id = d.event_id
+                WHERE d.organization_id = \(organization) AND d.id < \(before)
+                ORDER BY d.id DESC LIMIT \(limit + 1)
+                """)
+            return Page(try result.rows.map(DeliveryRecord.init), limit: limit, cursor: \.id)
+        }
+    }
+}

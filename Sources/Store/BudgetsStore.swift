@@ -1,0 +1,190 @@
+/// Budgets and how full they are. A change of amount or thresholds is a new limit version, and the old one stays on record.
+public import Budgets
+public import Postgres
+
+public struct BudgetRecord: Sendable {
+    public let id: BudgetID
+    public var name: String
+    public let scope: BudgetScope
+    /// `{"models":["gpt-*"],…}`.
+    public var match: JSONB
+    public let per: BudgetPer?
+    public let unit: BudgetUnit
+    public let rule: PeriodRule
+    public var amount: Amount
+    public var thresholds: [Int64]
+    public let limitVersion: Int64
+    public var enforcement: Enforcement
+    public var activeFrom: Instant?
+    public var activeTo: Instant?
+    public let revision: Int64
+    public let createdAt: Instant
+    public let archivedAt: Instant?
+
+    init(_ row: Row) throws(PostgresError) {
+        let team: TeamID?
+        let project: ProjectID?
+        let words: (per: String?, unit: String, period: String, enforcement: String)
+        let anchor: (day: Int64, month: Int64)
+        (
+            id, name, team, project, match, words.per, words.unit, words.period, anchor.day, anchor.month, amount, thresholds,
+            limitVersion, words.enforcement, activeFrom, activeTo, revision, createdAt, archivedAt
+        ) = try row.decode(
+            as: (
+                BudgetID, String, TeamID?, ProjectID?, JSONB, String?, String, String, Int64, Int64, Amount, [Int64],
+                Int64, String, Instant?, Instant?, Int64, Instant, Instant?
+            ).self)
+        guard let unit = BudgetUnit(rawValue: words.unit), let period = Period(rawValue: words.period),
+            let enforcement = Enforcement(rawValue: words.enforcement)
+        else { throw .decoding("a budget with an unknown word") }
+        self.unit = unit
+        self.enforcement = enforcement
+        guard let rule = PeriodRule(period: period, anchorDay: Int(anchor.day), anchorMonth: Int(anchor.month)) else {
+            throw .decoding("a budget with an impossible anchor")
+        }
+        self.rule = rule
+        per = words.per.flatMap(BudgetPer.init)
+        scope = if let team { .team(team) } else if let project { .project(project) } else { .organization }
+    }
+}
+
+/// A budget about to be written.
+public struct NewBudget: Sendable {
+    public let id: BudgetID
+    public let name: String
+    public let scope: BudgetScope
+    public let match: JSONB
+    public let per: BudgetPer?
+    public let unit: BudgetUnit
+    public let rule: PeriodRule
+    public let amount: Amount
+    public let thresholds: [Int64]
+    public let enforcement: Enforcement
+    public let activeFrom: Instant?
+    public let activeTo: Instant?
+
+    public init(
+        id: BudgetID, name: String, scope: BudgetScope, match: JSONB, per: BudgetPer?, unit: BudgetUnit, rule: PeriodRule,
+        amount: Amount, thresholds: [Int64], enforcement: Enforcement, activeFrom: Instant?, activeTo: Instant?
+    ) {
+        self.id = id
+        self.name = name
+        self.scope = scope
+        self.match = match
+        self.per = per
+        self.unit = unit
+        self.rule = rule
+        self.amount = amount
+        self.thresholds = thresholds
+        self.enforcement = enforcement
+        self.activeFrom = activeFrom
+        self.activeTo = activeTo
+    }
+}
+
+extension Store {
+    /// A new budget with the first version of its limit, set by `setBy`.
+    public func createBudget(_ budget: NewBudget, of organization: OrganizationID, setBy: APIKeyID) async throws -> BudgetRecord {
+        try await configure(organization) { connection in
+            var team: TeamID?
+            var project: ProjectID?
+            switch budget.scope {
+            case .organization: break
+            case .team(let id):
+                try Store.requireTeam(id, of: organization, at: "/scope/team", connection)
+                team = id
+            case .project(let id):
+                try Store.requireProject(id, of: organization, at: "/scope/project", connection)
+                project = id
+            }
+            try connection.query(
+                """
+                INSERT INTO budgets
+                    (organization_id, id, name, team_id, project_id, match, per, unit, period, anchor_day, anchor_month, amount,
+                     thresholds, enforcement, active_from, active_to)
+                VALUES (\(organization), \(budget.id), \(budget.name), \(team), \(project), \(budget.match), \(budget.per?.rawValue),
+                        \(budget.unit.rawValue), \(budget.rule.period.rawValue), \(budget.rule.anchorDay), \(budget.rule.anchorMonth),
+                        \(budget.amount), \(budget.thresholds), \(budget.enforcement.rawValue), \(budget.activeFrom),
+                        \(budget.activeTo))
+                """)
+            try connection.query(Store.limit(of: budget.id, in: organization, setBy: setBy))
+            return try Store.budget(budget.id, of: organization, connection)
+        }
+    }
+
+    public func budget(_ id: BudgetID, of organization: OrganizationID) async throws -> BudgetRecord {
+        try await read { connection in try Store.budget(id, of: organization, connection) }
+    }
+
+    public func budgets(of organization: OrganizationID, after: BudgetID, limit: Int) async throws -> Page<BudgetRecord, BudgetID> {
+        try await read { connection in
+            let result = try connection.query(
+                """
+                SELECT id, name, team_id, project_id, match, per, unit, period, anchor_day, anchor_month, amount, thresholds,
+                       limit_version, enforcement, active_from, active_to, revision, created_at, archived_at
+                FROM budgets
+                WHERE organization_id = \(organization) AND id > \(after) AND archived_at IS NULL
+                ORDER BY id LIMIT \(limit + 1)
+                """)
+            return Page(try result.rows.map(BudgetRecord.init), limit: limit, cursor: \.id)
+        }
+    }
+
+    public func changeBudget(
+        _ id: BudgetID, of organization: OrganizationID, ifRevision: Int64?, setBy: APIKeyID,
+        _ change: @Sendable (inout BudgetRecord) throws -> Void
+    ) async throws -> BudgetRecord {
+        try await configure(organization) { connection in
+            let before = try Store.budget(id, of: organization, connection)
+            try Store.check(revision: before.revision, archivedAt: before.archivedAt, against: ifRevision)
+            var budget = before
+            try change(&budget)
+            let isNewLimit = budget.amount != before.amount || budget.thresholds != before.thresholds
+            try connection.query(
+                """
+                UPDATE budgets
+                SET name = \(budget.name), match = \(budget.match), amount = \(budget.amount), thresholds = \(budget.thresholds),
+                    enforcement = \(budget.enforcement.rawValue), active_from = \(budget.activeFrom), active_to = \(budget.activeTo),
+                    limit_version = limit_version + \(Int64(isNewLimit ? 1 : 0)), revision = revision + 1
+                WHERE organization_id = \(organization) AND id = \(id)
+                """)
+            if isNewLimit { try connection.query(Store.limit(of: id, in: organization, setBy: setBy)) }
+            return try Store.budget(id, of: organization, connection)
+        }
+    }
+
+    /// Puts a budget away: from the next decision on it neither counts nor blocks. Its counters stay on record.
+    public func archiveBudget(_ id: BudgetID, of organization: OrganizationID, ifRevision: Int64?) async throws {
+        try await configure(organization) { connection in
+            let budget = try Store.budget(id, of: organization, connection)
+            try Store.check(revision: budget.revision, archivedAt: budget.archivedAt, against: ifRevision)
+            try connection.query(
+                """
+                UPDATE budgets SET archived_at = now(), revision = revision + 1
+                WHERE organization_id = \(organization) AND id = \(id)
+                """)
+        }
+    }
+
+    static func budget(
+        _ id: BudgetID, of organization: OrganizationID, _ connection: isolated PostgresConnection
+    ) throws -> BudgetRecord {
+        let result = try connection.query(
+            """
+            SELECT id, name, team_id, project_id, match, per, unit, period, anchor_day, anchor_month, amount, thresholds,
+                   limit_version, enforcement, active_from, active_to, revision, created_at, archived_at
+            FROM budgets WHERE organization_id = \(organization) AND id = \(id)
+            """)
+        guard let row = result.rows.first else { throw AdminRefusal.notFound }
+        return try BudgetRecord(row)
+    }
+
+    /// Records the limit as the budget's row now has it.
+    private static func limit(of id: BudgetID, in organization: OrganizationID, setBy: APIKeyID) -> Query {
+        """
+        INSERT INTO budget_limits (organization_id, budget_id, limit_version, amount, thresholds, set_by)
+        SELECT organization_id, id, limit_version, amount, thresholds, \(setBy) FROM budgets
+        WHERE organization_id = \(organization) AND id = \(id)
+        """
+    }
+}

@@ -1,0 +1,117 @@
+/// The catalogue: the platform's models, and an organization's own, which hide the platform's of the same name.
+public import Budgets
+import Postgres
+
+public struct ModelRecord: Sendable {
+    public let id: ModelID
+    /// True for the platform's, which an organization sees but cannot change.
+    public let isPlatform: Bool
+    public let name: String
+    public var provider: String
+    public var maxInputTokens: Int64?
+    public var maxOutputTokens: Int64?
+    public let revision: Int64
+    public let createdAt: Instant
+    public let archivedAt: Instant?
+
+    init(_ row: Row) throws(PostgresError) {
+        (id, isPlatform, name, provider, maxInputTokens, maxOutputTokens, revision, createdAt, archivedAt) = try row.decode(
+            as: (ModelID, Bool, String, String, Int64?, Int64?, Int64, Instant, Instant?).self)
+    }
+}
+
+extension Store {
+    public func createModel(
+        _ id: ModelID, of organization: OrganizationID, name: String, provider: String, maxInputTokens: Int64?, maxOutputTokens: Int64?
+    ) async throws -> ModelRecord {
+        try await configureCatalogue(of: organization) { connection in
+            let result = try connection.query(
+                """
+                INSERT INTO models (organization_id, id, name, provider, max_input_tokens, max_output_tokens)
+                VALUES (\(organization), \(id), \(name), \(provider), \(maxInputTokens), \(maxOutputTokens))
+                RETURNING id, organization_id = \(OrganizationID.platform), name, provider, max_input_tokens, max_output_tokens,
+                          revision, created_at, archived_at
+                """)
+            return try ModelRecord(result.rows[0])
+        }
+    }
+
+    /// One of the organization's own models, or of the platform's.
+    public func model(_ id: ModelID, visibleTo organization: OrganizationID) async throws -> ModelRecord {
+        try await read { connection in
+            let result = try connection.query(
+                """
+                SELECT id, organization_id = \(OrganizationID.platform), name, provider, max_input_tokens, max_output_tokens,
+                       revision, created_at, archived_at
+                FROM models
+                WHERE organization_id IN (\(organization), \(OrganizationID.platform)) AND id = \(id)
+                """)
+            guard let row = result.rows.first else { throw AdminRefusal.notFound }
+            return try ModelRecord(row)
+        }
+    }
+
+    /// What the organization can name in a call: its own models and those of the platform that it does not hide.
+    public func models(visibleTo organization: OrganizationID, after: ModelID, limit: Int) async throws -> Page<ModelRecord, ModelID> {
+        try await read { connection in
+            let result = try connection.query(
+                """
+                SELECT id, organization_id = \(OrganizationID.platform), name, provider, max_input_tokens, max_output_tokens,
+                       revision, created_at, archived_at
+                FROM models AS m
+                WHERE organization_id IN (\(organization), \(OrganizationID.platform)) AND id > \(after) AND archived_at IS NULL
+                  AND (organization_id = \(organization) OR NOT EXISTS (
+                      SELECT 1 FROM models AS own
+                      WHERE own.organization_id = \(organization) AND own.name = m.name AND own.archived_at IS NULL))
+                ORDER BY id LIMIT \(limit + 1)
+                """)
+            return Page(try result.rows.map(ModelRecord.init), limit: limit, cursor: \.id)
+        }
+    }
+
+    public func changeModel(
+        _ id: ModelID, of organization: OrganizationID, ifRevision: Int64?, _ change: @Sendable (inout ModelRecord) throws -> Void
+    ) async throws -> ModelRecord {
+        try await configureCatalogue(of: organization) { connection in
+            var model = try Store.ownModel(id, of: organization, connection)
+            try Store.check(revision: model.revision, archivedAt: model.archivedAt, against: ifRevision)
+            try change(&model)
+            let result = try connection.query(
+                """
+                UPDATE models
+                SET provider = \(model.provider), max_input_tokens = \(model.maxInputTokens),
+                    max_output_tokens = \(model.maxOutputTokens), revision = revision + 1
+                WHERE organization_id = \(organization) AND id = \(id)
+                RETURNING id, organization_id = \(OrganizationID.platform), name, provider, max_input_tokens, max_output_tokens,
+                          revision, created_at, archived_at
+                """)
+            return try ModelRecord(result.rows[0])
+        }
+    }
+
+    /// Takes a model out of the catalogue. Its prices and what was spent on it stay on record.
+    public func archiveModel(_ id: ModelID, of organization: OrganizationID, ifRevision: Int64?) async throws {
+        try await configureCatalogue(of: organization) { connection in
+            let model = try Store.ownModel(id, of: organization, connection)
+            try Store.check(revision: model.revision, archivedAt: model.archivedAt, against: ifRevision)
+            try connection.query(
+                """
+                UPDATE models SET archived_at = now(), revision = revision + 1
+                WHERE organization_id = \(organization) AND id = \(id)
+                """)
+        }
+    }
+
+    private static func ownModel(
+        _ id: ModelID, of organization: OrganizationID, _ connection: isolated PostgresConnection
+    ) throws -> ModelRecord {
+        let result = try connection.query(
+            """
+            SELECT id, organization_id = \(OrganizationID.platform), name, provider, max_input_tokens, max_output_tokens,
+                   revision, created_at, archived_at
+            FROM models WHERE organization_id = \(organization) AND id = \(id)
+            """)
+        guard let row = result.rows.first else { throw AdminRefusal.notFound }
+        return try ModelRecord(row)
+    }
+}

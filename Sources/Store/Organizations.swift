@@ -1,0 +1,89 @@
+/// Organizations: the tenants. Each is created with its fence and the first API key of its owner.
+public import Budgets
+import Postgres
+
+public struct OrganizationRecord: Sendable {
+    public let id: OrganizationID
+    public var name: String
+    /// IANA identifier; decides when periods begin.
+    public var timeZone: String
+    public let currency: String
+    public let revision: Int64
+    public let createdAt: Instant
+    public let archivedAt: Instant?
+
+    init(_ row: Row) throws(PostgresError) {
+        (id, name, timeZone, currency, revision, createdAt, archivedAt) = try row.decode(
+            as: (OrganizationID, String, String, String, Int64, Instant, Instant?).self)
+    }
+}
+
+extension Store {
+    /// A new organization with its fence and an owner's API key.
+    public func createOrganization(
+        _ id: OrganizationID, name: String, timeZone: String, ownerKey: NewAPIKey
+    ) async throws -> OrganizationRecord {
+        try await pool.withConnection { connection in
+            try connection.transaction { connection in
+                let result = try connection.query(
+                    """
+                    INSERT INTO organizations (organization_id, name, time_zone) VALUES (\(id), \(name), \(timeZone))
+                    RETURNING organization_id, name, time_zone, currency, revision, created_at, archived_at
+                    """)
+                try connection.query("INSERT INTO fences (organization_id) VALUES (\(id))")
+                try connection.query(Store.insert(ownerKey, into: id))
+                return try OrganizationRecord(result.rows[0])
+            }
+        }
+    }
+
+    public func organization(_ id: OrganizationID) async throws -> OrganizationRecord {
+        try await read { connection in try Store.organization(id, connection) }
+    }
+
+    /// All tenants, for operators; the platform itself is none.
+    public func organizations(after: OrganizationID, limit: Int) async throws -> Page<OrganizationRecord, OrganizationID> {
+        try await read { connection in
+            let result = try connection.query(
+                """
+                SELECT organization_id, name, time_zone, currency, revision, created_at, archived_at FROM organizations
+                WHERE organization_id > \(after) AND organization_id <> \(OrganizationID.platform) AND archived_at IS NULL
+                ORDER BY organization_id LIMIT \(limit + 1)
+                """)
+            return Page(try result.rows.map(OrganizationRecord.init), limit: limit, cursor: \.id)
+        }
+    }
+
+    public func changeOrganization(
+        _ id: OrganizationID, ifRevision: Int64?, _ change: @Sendable (inout OrganizationRecord) throws -> Void
+    ) async throws -> OrganizationRecord {
+        try await configure(id) { connection in
+            var organization = try Store.organization(id, connection)
+            try Store.check(revision: organization.revision, archivedAt: organization.archivedAt, against: ifRevision)
+            try change(&organization)
+            let result = try connection.query(
+                """
+                UPDATE organizations SET name = \(organization.name), time_zone = \(organization.timeZone), revision = revision + 1
+                WHERE organization_id = \(id)
+                RETURNING organization_id, name, time_zone, currency, revision, created_at, archived_at
+                """)
+            return try OrganizationRecord(result.rows[0])
+        }
+    }
+
+    static func organization(_ id: OrganizationID, _ connection: isolated PostgresConnection) throws -> OrganizationRecord {
+        let result = try connection.query(
+            """
+            SELECT organization_id, name, time_zone, currency, revision, created_at, archived_at FROM organizations
+            WHERE organization_id = \(id)
+            """)
+        guard let row = result.rows.first else { throw AdminRefusal.notFound }
+        return try OrganizationRecord(row)
+    }
+
+    /// A change needs a living row, and the revision that its author has seen, if one was named.
+    static func check(revision: Int64, archivedAt: Instant?, against expected: Int64?) throws(AdminRefusal) {
+        if let expected, expected != revision { throw .revisionMismatch(current: revision) }
+        guard archivedAt == nil else { throw .archived }
+    }
+}

@@ -1,0 +1,120 @@
+/// Projects: what calls are made for. Each has one team and one tier.
+public import Budgets
+public import Postgres
+
+public struct ProjectRecord: Sendable {
+    public let id: ProjectID
+    public var team: TeamID
+    public var tier: TierID
+    public var name: String
+    /// Nil: the team's.
+    public var costCenter: String?
+    public var isSuspended: Bool
+    /// A JSON object that Bursar keeps and does not interpret.
+    public var settings: JSONB
+    public let revision: Int64
+    public let createdAt: Instant
+    public let archivedAt: Instant?
+
+    init(_ row: Row) throws(PostgresError) {
+        (id, team, tier, name, costCenter, isSuspended, settings, revision, createdAt, archivedAt) = try row.decode(
+            as: (ProjectID, TeamID, TierID, String, String?, Bool, JSONB, Int64, Instant, Instant?).self)
+    }
+}
+
+extension Store {
+    public func createProject(
+        _ id: ProjectID, of organization: OrganizationID, team: TeamID, tier: TierID, name: String, costCenter: String?, settings: JSONB
+    ) async throws -> ProjectRecord {
+        try await configure(organization) { connection in
+            try Store.requireTeam(team, of: organization, at: "/team", connection)
+            try Store.requireTier(tier, of: organization, at: "/tier", connection)
+            let result = try connection.query(
+                """
+                INSERT INTO projects (organization_id, id, team_id, tier_id, name, cost_center, settings)
+                VALUES (\(organization), \(id), \(team), \(tier), \(name), \(costCenter), \(settings))
+                RETURNING id, team_id, tier_id, name, cost_center, is_suspended, settings, revision, created_at, archived_at
+                """)
+            return try ProjectRecord(result.rows[0])
+        }
+    }
+
+    public func project(_ id: ProjectID, of organization: OrganizationID) async throws -> ProjectRecord {
+        try await read { connection in try Store.project(id, of: organization, connection) }
+    }
+
+    public func projects(
+        of organization: OrganizationID, after: ProjectID, limit: Int
+    ) async throws -> Page<ProjectRecord, ProjectID> {
+        try await read { connection in
+            let result = try connection.query(
+                """
+                SELECT id, team_id, tier_id, name, cost_center, is_suspended, settings, revision, created_at, archived_at FROM projects
+                WHERE organization_id = \(organization) AND id > \(after) AND archived_at IS NULL
+                ORDER BY id LIMIT \(limit + 1)
+                """)
+            return Page(try result.rows.map(ProjectRecord.init), limit: limit, cursor: \.id)
+        }
+    }
+
+    public func changeProject(
+        _ id: ProjectID, of organization: OrganizationID, ifRevision: Int64?, _ change: @Sendable (inout ProjectRecord) throws -> Void
+    ) async throws -> ProjectRecord {
+        try await configure(organization) { connection in
+            let before = try Store.project(id, of: organization, connection)
+            try Store.check(revision: before.revision, archivedAt: before.archivedAt, against: ifRevision)
+            var project = before
+            try change(&project)
+            if project.team != before.team { try Store.requireTeam(project.team, of: organization, at: "/team", connection) }
+            if project.tier != before.tier { try Store.requireTier(project.tier, of: organization, at: "/tier", connection) }
+            let result = try connection.query(
+                """
+                UPDATE projects
+                SET team_id = \(project.team), tier_id = \(project.tier), name = \(project.name), cost_center = \(project.costCenter),
+                    is_suspended = \(project.isSuspended), settings = \(project.settings), revision = revision + 1
+                WHERE organization_id = \(organization) AND id = \(id)
+                RETURNING id, team_id, tier_id, name, cost_center, is_suspended, settings, revision, created_at, archived_at
+                """)
+            return try ProjectRecord(result.rows[0])
+        }
+    }
+
+    /// Puts a project away and revokes its API keys.
+    public func archiveProject(_ id: ProjectID, of organization: OrganizationID, ifRevision: Int64?) async throws {
+        try await configure(organization) { connection in
+            let project = try Store.project(id, of: organization, connection)
+            try Store.check(revision: project.revision, archivedAt: project.archivedAt, against: ifRevision)
+            try connection.query(
+                """
+                UPDATE projects SET archived_at = now(), revision = revision + 1
+                WHERE organization_id = \(organization) AND id = \(id)
+                """)
+            try connection.query(
+                """
+                UPDATE api_keys SET revoked_at = now(), revision = revision + 1
+                WHERE organization_id = \(organization) AND project_id = \(id) AND revoked_at IS NULL
+                """)
+        }
+    }
+
+    static func project(
+        _ id: ProjectID, of organization: OrganizationID, _ connection: isolated PostgresConnection
+    ) throws -> ProjectRecord {
+        let result = try connection.query(
+            """
+            SELECT id, team_id, tier_id, name, cost_center, is_suspended, settings, revision, created_at, archived_at FROM projects
+            WHERE organization_id = \(organization) AND id = \(id)
+            """)
+        guard let row = result.rows.first else { throw AdminRefusal.notFound }
+        return try ProjectRecord(row)
+    }
+
+    /// The project a body refers to: one that lives.
+    static func requireProject(
+        _ id: ProjectID, of organization: OrganizationID, at pointer: String, _ connection: isolated PostgresConnection
+    ) throws {
+        let result = try connection.query(
+            "SELECT id FROM projects WHERE organization_id = \(organization) AND id = \(id) AND archived_at IS NULL")
+        guard !result.rows.isEmpty else { throw AdminRefusal.unknownReference(pointer: pointer) }
+    }
+}

@@ -1,0 +1,107 @@
+/// Administration in Postgres: every change of what organizations own. Each topic has a file with its SQL beside its decode.
+///
+/// The engine does not pass through here; it reads and writes with the queries of `Fences`, `Ledger…` and `Alert…`.
+public import Budgets
+public import Postgres
+
+/// Reads and changes the configuration of organizations.
+public struct Store: Sendable {
+    public let pool: PostgresPool
+
+    public init(pool: PostgresPool) { self.pool = pool }
+
+    /// Runs a change of an organization's configuration: its fence is raised first, in the same Postgres transaction, so the next
+    /// decision on every replica sees the change (law 10) and all changes of one organization happen one after another.
+    func configure<Value: Sendable>(
+        _ organization: OrganizationID, _ change: @Sendable (isolated PostgresConnection) throws -> Value
+    ) async throws -> Value {
+        try await refusing {
+            try await pool.withConnection { connection in
+                try connection.transaction { connection in
+                    try connection.query(Fences.raiseConfiguration(organization))
+                    return try change(connection)
+                }
+            }
+        }
+    }
+
+    /// Like `configure`, for what the platform offers to all: raises every fence, in the order of ids so that nothing deadlocks.
+    func configureEveryone<Value: Sendable>(
+        _ change: @Sendable (isolated PostgresConnection) throws -> Value
+    ) async throws -> Value {
+        try await refusing {
+            try await pool.withConnection { connection in
+                try connection.transaction { connection in
+                    try connection.query("SELECT organization_id FROM fences ORDER BY organization_id FOR UPDATE")
+                    try connection.query("UPDATE fences SET version = version + 1, configuration_version = configuration_version + 1")
+                    return try change(connection)
+                }
+            }
+        }
+    }
+
+    /// A catalogue belongs to one organization, or is the platform's and then everyone's.
+    func configureCatalogue<Value: Sendable>(
+        of organization: OrganizationID, _ change: @Sendable (isolated PostgresConnection) throws -> Value
+    ) async throws -> Value {
+        if organization == .platform { return try await configureEveryone(change) }
+        return try await configure(organization, change)
+    }
+
+    /// Reads outside of any change.
+    func read<Value: Sendable>(_ body: @Sendable (isolated PostgresConnection) throws -> Value) async throws -> Value {
+        try await pool.withConnection { connection in try body(connection) }
+    }
+
+    private func refusing<Value>(_ body: () async throws -> Value) async throws -> Value {
+        do {
+            return try await body()
+        } catch let error as PostgresError {
+            throw AdminRefusal(error) ?? error
+        }
+    }
+}
+
+/// Why a change is not made: expected, and told to the caller. Thrown, because it must also undo the Postgres transaction.
+public enum AdminRefusal: Error, Hashable, Sendable {
+    case notFound
+    case archived
+    case revisionMismatch(current: Int64)
+    case nameTaken
+    case rankTaken
+    /// The body's field at this pointer names something the organization does not have.
+    case unknownReference(pointer: String)
+    /// Something else still uses it.
+    case inUse(String)
+    /// Prices are appended in the order of their beginnings.
+    case laterPriceExists
+    case roleNotYours
+
+    /// What a violated constraint means to a caller; nil when it means a fault of ours.
+    init?(_ error: PostgresError) {
+        switch error.constraint {
+        case "teams_name", "models_name", "tiers_name", "projects_name": self = .nameTaken
+        case "tiers_rank": self = .rankTaken
+        default: return nil
+        }
+    }
+}
+
+/// One page of a list. `next` is the last id of the page when more follow.
+public struct Page<Item: Sendable, Cursor: Sendable>: Sendable {
+    public let items: [Item]
+    public let next: Cursor?
+
+    /// Takes one row more than asked for as the sign that more follow.
+    init(_ items: [Item], limit: Int, cursor: (Item) -> Cursor) {
+        self.items = Array(items.prefix(limit))
+        next = items.count > limit ? self.items.last.map(cursor) : nil
+    }
+}
+
+extension ID {
+    /// Before all others: where a list begins.
+    public static var first: Self { Self(high: 0, low: 0) }
+    /// After all others: where a list of the newest first begins.
+    public static var last: Self { Self(high: .max, low: .max) }
+}

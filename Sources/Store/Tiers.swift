@@ -1,0 +1,114 @@
+/// Tiers: ranked sets of allowed models with caps. A higher rank includes the lower ones.
+public import Budgets
+import Postgres
+
+public struct TierRecord: Sendable {
+    public let id: TierID
+    public var name: String
+    public var rank: Int64
+    /// Patterns against the catalogue.
+    public var models: [String]
+    /// Who must approve access: `none`, `team_lead` or `organization_admin`.
+    public var approval: String
+    public var maxOutputTokens: Int64
+    public let revision: Int64
+    public let createdAt: Instant
+    public let archivedAt: Instant?
+
+    init(_ row: Row) throws(PostgresError) {
+        (id, name, rank, models, approval, maxOutputTokens, revision, createdAt, archivedAt) = try row.decode(
+            as: (TierID, String, Int64, [String], String, Int64, Int64, Instant, Instant?).self)
+    }
+}
+
+extension Store {
+    public func createTier(
+        _ id: TierID, of organization: OrganizationID, name: String, rank: Int64, models: [String], approval: String,
+        maxOutputTokens: Int64
+    ) async throws -> TierRecord {
+        try await configure(organization) { connection in
+            let result = try connection.query(
+                """
+                INSERT INTO tiers (organization_id, id, name, rank, models, approval, max_output_tokens)
+                VALUES (\(organization), \(id), \(name), \(rank), \(models), \(approval), \(maxOutputTokens))
+                RETURNING id, name, rank, models, approval, max_output_tokens, revision, created_at, archived_at
+                """)
+            return try TierRecord(result.rows[0])
+        }
+    }
+
+    public func tier(_ id: TierID, of organization: OrganizationID) async throws -> TierRecord {
+        try await read { connection in try Store.tier(id, of: organization, connection) }
+    }
+
+    public func tiers(of organization: OrganizationID, after: TierID, limit: Int) async throws -> Page<TierRecord, TierID> {
+        try await read { connection in
+            let result = try connection.query(
+                """
+                SELECT id, name, rank, models, approval, max_output_tokens, revision, created_at, archived_at FROM tiers
+                WHERE organization_id = \(organization) AND id > \(after) AND archived_at IS NULL
+                ORDER BY id LIMIT \(limit + 1)
+                """)
+            return Page(try result.rows.map(TierRecord.init), limit: limit, cursor: \.id)
+        }
+    }
+
+    public func changeTier(
+        _ id: TierID, of organization: OrganizationID, ifRevision: Int64?, _ change: @Sendable (inout TierRecord) throws -> Void
+    ) async throws -> TierRecord {
+        try await configure(organization) { connection in
+            var tier = try Store.tier(id, of: organization, connection)
+            try Store.check(revision: tier.revision, archivedAt: tier.archivedAt, against: ifRevision)
+            try change(&tier)
+            let result = try connection.query(
+                """
+                UPDATE tiers
+                SET name = \(tier.name), rank = \(tier.rank), models = \(tier.models), approval = \(tier.approval),
+                    max_output_tokens = \(tier.maxOutputTokens), revision = revision + 1
+                WHERE organization_id = \(organization) AND id = \(id)
+                RETURNING id, name, rank, models, approval, max_output_tokens, revision, created_at, archived_at
+                """)
+            return try TierRecord(result.rows[0])
+        }
+    }
+
+    /// Puts a tier away. No project may have it any more.
+    public func archiveTier(_ id: TierID, of organization: OrganizationID, ifRevision: Int64?) async throws {
+        try await configure(organization) { connection in
+            let tier = try Store.tier(id, of: organization, connection)
+            try Store.check(revision: tier.revision, archivedAt: tier.archivedAt, against: ifRevision)
+            let projects = try connection.query(
+                """
+                SELECT id FROM projects
+                WHERE organization_id = \(organization) AND tier_id = \(id) AND archived_at IS NULL LIMIT 1
+                """)
+            guard projects.rows.isEmpty else { throw AdminRefusal.inUse("Projects still have this tier.") }
+            try connection.query(
+                """
+                UPDATE tiers SET archived_at = now(), revision = revision + 1
+                WHERE organization_id = \(organization) AND id = \(id)
+                """)
+        }
+    }
+
+    static func tier(
+        _ id: TierID, of organization: OrganizationID, _ connection: isolated PostgresConnection
+    ) throws -> TierRecord {
+        let result = try connection.query(
+            """
+            SELECT id, name, rank, models, approval, max_output_tokens, revision, created_at, archived_at FROM tiers
+            WHERE organization_id = \(organization) AND id = \(id)
+            """)
+        guard let row = result.rows.first else { throw AdminRefusal.notFound }
+        return try TierRecord(row)
+    }
+
+    /// The tier a body refers to: one that lives.
+    static func requireTier(
+        _ id: TierID, of organization: OrganizationID, at pointer: String, _ connection: isolated PostgresConnection
+    ) throws {
+        let result = try connection.query(
+            "SELECT id FROM tiers WHERE organization_id = \(organization) AND id = \(id) AND archived_at IS NULL")
+        guard !result.rows.isEmpty else { throw AdminRefusal.unknownReference(pointer: pointer) }
+    }
+}
