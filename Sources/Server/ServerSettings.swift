@@ -1,0 +1,33 @@
+/// What a running server is told from outside. The command line reads it from flags, environment and file; tests make their own.
+public import Logging
+public import Postgres
+
+/// Everything `runServer` needs to know, with the defaults of `bursar serve`.
+public struct ServerSettings: Sendable {
+    /// The address to listen on.
+    public var host = "127.0.0.1"
+    /// The port to listen on; 0 for any free one.
+    public var port = 8080
+    /// Where Postgres is, migrated already.
+    public var database: PostgresConfiguration
+    /// Connections for everything but the lanes, which have one each. Waiting for one is bounded (law 11).
+    public var poolSize = 8
+    /// Lanes of the engine: organizations are spread over them, each commits one batch at a time (design §5).
+    public var laneCount = 4
+    /// 32 bytes under which the secrets of endpoints are sealed (design §10).
+    public var secretKey: [UInt8]
+    /// CIDR blocks where endpoints may be private or plain http (design §10).
+    public var allowTargets: [String] = []
+    /// How people reach this server, for links in alerts; nil: no links.
+    public var publicURL: String?
+    /// The least severe log that is written.
+    public var logLevel = Logger.Level.info
+    /// How often expired reservations are looked for.
+    public var sweepInterval = Duration.seconds(1)
+
+    /// The least that must be said.
+    public init(database: PostgresConfiguration, secretKey: [UInt8]) {
+        self.database = database
+        self.secretKey = secretKey
+    }
+}
