@@ -32,7 +32,7 @@ extension Amount: LosslessStringConvertible {
     /// Reads the text of a JSON number (RFC 8259 §6), exponent included, exactly: `1.5e-07` is 0.00000015.
     /// Nil when the text is no JSON number, or its value needs more than twelve fraction digits or 26 integer digits.
     public init?(number text: some StringProtocol) {
-        guard let number = JSONDecimal(text.utf8) else { return nil }
+        guard let number = JSONDecimal(Array(text.utf8)) else { return nil }
         guard number.coefficient != 0 else {
             self.init(pico: 0)
             return

@@ -38,63 +38,65 @@ func appendDecimal(_ value: UInt64, width: Int = 1, to bytes: inout [UInt8]) {
 /// A JSON number taken apart: `coefficient` × 10^`exponent`, the coefficient without trailing zeros.
 struct JSONDecimal {
     private(set) var coefficient: Int128 = 0
+    /// The digits of the coefficient.
     private(set) var digitCount = 0
     private(set) var exponent = 0
+    /// Zeros wait until a digit follows them, so that 1.50000000000000000000 is as good as 1.5.
+    private var waitingZeros = 0
 
     /// Nil when the text is not exactly one JSON number (RFC 8259 §6), or has more significant digits than 128 bits hold.
-    init?(_ text: some Collection<UInt8>) {
-        var rest = text[...]
-        let isNegative = rest.first == UInt8(ascii: "-")
-        if isNegative { rest.removeFirst() }
+    init?(_ text: [UInt8]) {
+        var index = 0
+        func byte(_ index: Int) -> UInt8 { index < text.count ? text[index] : 0 }
 
-        // Zeros wait until a digit follows them, so that 1.50000000000000000000 is as good as 1.5.
-        var zeros = 0
+        let isNegative = byte(0) == UInt8(ascii: "-")
+        if isNegative { index = 1 }
+        let integerStart = index
+        guard takeDigits(of: text, &index) else { return nil }
+        let integerCount = index - integerStart
+        guard integerCount == 1 || (integerCount > 1 && text[integerStart] != UInt8(ascii: "0")) else { return nil }
+
         var fractionCount = 0
-        func takeDigits(_ body: (UInt8) -> Bool) -> Int? {
-            var count = 0
-            while let byte = rest.first, let digit = decimalDigit(byte) {
-                guard body(digit) else { return nil }
-                rest.removeFirst()
-                count += 1
-            }
-            return count
+        if byte(index) == UInt8(ascii: ".") {
+            index += 1
+            let start = index
+            guard takeDigits(of: text, &index), index > start else { return nil }
+            fractionCount = index - start
         }
-        func takeSignificant(_ digit: UInt8) -> Bool {
-            guard digit != 0 else {
-                zeros += 1
-                return true
+
+        var written = 0
+        if byte(index) == UInt8(ascii: "e") || byte(index) == UInt8(ascii: "E") {
+            index += 1
+            let isDown = byte(index) == UInt8(ascii: "-")
+            if isDown || byte(index) == UInt8(ascii: "+") { index += 1 }
+            let start = index
+            while index < text.count, let digit = decimalDigit(text[index]) {
+                // The bound is far beyond any range an amount has, and far below what could overflow.
+                written = min(written * 10 + Int(digit), 1_000_000_000_000)
+                index += 1
             }
-            let width = coefficient == 0 ? 1 : zeros + 1
+            guard index > start else { return nil }
+            if isDown { written = -written }
+        }
+        guard index == text.count else { return nil }
+        exponent = written - fractionCount + waitingZeros
+        if isNegative { coefficient = -coefficient }
+    }
+
+    /// Takes what digits there are; false when they are more than fit.
+    private mutating func takeDigits(of text: [UInt8], _ index: inout Int) -> Bool {
+        while index < text.count, let digit = decimalDigit(text[index]) {
+            index += 1
+            guard digit != 0 else {
+                waitingZeros += 1
+                continue
+            }
+            let width = coefficient == 0 ? 1 : waitingZeros + 1
             guard digitCount + width <= 38 else { return false }
             coefficient = coefficient * powersOfTen[width] + Int128(digit)
             digitCount += width
-            zeros = 0
-            return true
+            waitingZeros = 0
         }
-
-        let startsWithZero = rest.first == UInt8(ascii: "0")
-        guard let integerCount = takeDigits(takeSignificant), integerCount == 1 || (integerCount > 1 && !startsWithZero) else { return nil }
-        if rest.first == UInt8(ascii: ".") {
-            rest.removeFirst()
-            guard let count = takeDigits(takeSignificant), count > 0 else { return nil }
-            fractionCount = count
-        }
-        var written = 0
-        if let mark = rest.first, mark == UInt8(ascii: "e") || mark == UInt8(ascii: "E") {
-            rest.removeFirst()
-            let isDown = rest.first == UInt8(ascii: "-")
-            if isDown || rest.first == UInt8(ascii: "+") { rest.removeFirst() }
-            // Far beyond any range an amount has, and far below what could overflow.
-            let bound = 1_000_000_000_000
-            let count = takeDigits { digit in
-                written = min(written * 10 + Int(digit), bound)
-                return true
-            }
-            guard let count, count > 0 else { return nil }
-            if isDown { written = -written }
-        }
-        guard rest.isEmpty else { return nil }
-        exponent = written - fractionCount + zeros
-        if isNegative { coefficient = -coefficient }
+        return true
     }
 }

@@ -72,12 +72,8 @@ public struct PeriodRule: Hashable, Sendable {
         case .day, .week, .month, .quarter, .year:
             var ordinal = ordinal(ofDay: zone.localDays(at: instant))
             var start = zone.start(ofDay: firstDay(ordinal))
-            // The calendar's answer is off by one where clocks went back across midnight: the new day had begun already.
-            while instant < start {
-                ordinal -= 1
-                start = zone.start(ofDay: firstDay(ordinal))
-            }
             var end = zone.start(ofDay: firstDay(ordinal + 1))
+            // Where clocks went back across midnight the wall may show a day that is over: the new one had begun already.
             while instant >= end {
                 ordinal += 1
                 start = end

@@ -4,7 +4,7 @@
 public struct PriceSheet: Sendable {
     /// The list prices among the rates, for another organization's contracted rates to be laid over.
     public let list: [Rate]
-    private let tiers: [String: [KindRates]]
+    private let tiers: [String: TierRates]
 
     /// Rates in any order. Where a contracted rate applies to a kind, list prices do not, whatever their context band.
     /// Of two rates of the same band and time, the one that came into force later applies.
@@ -12,11 +12,12 @@ public struct PriceSheet: Sendable {
         self.list = list
         tiers = Dictionary(grouping: list + contracted, by: \.serviceTier).mapValues { rates in
             let tier = rates[0].serviceTier
-            return Set(rates.map(\.kind)).sorted().map { kind in
-                KindRates(
-                    kind: kind, list: list.filter { $0.kind == kind && $0.serviceTier == tier },
-                    contracted: contracted.filter { $0.kind == kind && $0.serviceTier == tier })
-            }
+            return TierRates(
+                Set(rates.map(\.kind)).sorted().map { kind in
+                    KindRates(
+                        kind: kind, list: list.filter { $0.kind == kind && $0.serviceTier == tier },
+                        contracted: contracted.filter { $0.kind == kind && $0.serviceTier == tier })
+                })
         }
     }
 
@@ -25,20 +26,21 @@ public struct PriceSheet: Sendable {
     /// A kind without a rate makes the usage unpriced unless its quantity is 0. A call is one request: where `request` has a price
     /// and the usage does not state it, one is charged, as it was held.
     public func cost(of usage: Usage, serviceTier: String, at instant: Instant) -> Result<Cost, UnpricedUsage> {
-        let kinds = tiers[serviceTier] ?? []
+        let tier = tiers[serviceTier] ?? .none
         var lines: [CostLine] = []
         lines.reserveCapacity(usage.quantities.count + 1)
         var unpriced: [UsageKind] = []
-        for (kind, quantity) in usage.quantities where quantity > 0 {
-            guard let rate = kinds.first(where: { $0.kind == kind })?.rate(inputTokens: usage.inputTokens, at: instant) else {
+        var statesRequest = false
+        for (kind, quantity) in usage.quantities {
+            if kind == Usage.request { statesRequest = true }
+            guard quantity > 0 else { continue }
+            if let rate = tier.rate(of: kind, inputTokens: usage.inputTokens, at: instant) {
+                lines.append(CostLine(rate, quantity))
+            } else {
                 unpriced.append(kind)
-                continue
             }
-            lines.append(CostLine(rate, quantity))
         }
-        if usage[Usage.request] == nil,
-            let rate = kinds.first(where: { $0.kind == Usage.request })?.rate(inputTokens: usage.inputTokens, at: instant)
-        {
+        if !statesRequest, let rate = tier.rate(of: Usage.request, inputTokens: usage.inputTokens, at: instant) {
             lines.insert(CostLine(rate, 1), at: lines.firstIndex { $0.kind > Usage.request } ?? lines.endIndex)
         }
         let cost = Cost(lines: lines)
@@ -56,32 +58,43 @@ public struct PriceSheet: Sendable {
         inputTokens: Int64, maxOutputTokens: Int64, serviceTier: String, at instant: Instant
     ) -> Result<Money, UnpricedUsage> {
         precondition(inputTokens >= 0 && maxOutputTokens >= 0, "the edge of the API refuses negative quantities")
-        var input: Rate?
-        var output: Rate?
-        var request: Rate?
-        var missing: Set<UsageKind> = []
-        if inputTokens > 0 { missing.insert("input") }
-        if maxOutputTokens > 0 { missing.insert("output") }
-        for kind in tiers[serviceTier] ?? [] {
-            if missing.contains(kind.kind), kind.rate(inputTokens: inputTokens, at: instant) != nil { missing.remove(kind.kind) }
-            let dearest = kind.dearest(upTo: inputTokens, at: instant)
+        let tier = tiers[serviceTier] ?? .none
+        var unpriced: [UsageKind] = []
+        if inputTokens > 0, tier.rate(of: "input", inputTokens: inputTokens, at: instant) == nil { unpriced.append("input") }
+        if maxOutputTokens > 0, tier.rate(of: "output", inputTokens: inputTokens, at: instant) == nil { unpriced.append("output") }
+        guard unpriced.isEmpty else {
+            return .failure(UnpricedUsage(kinds: unpriced, serviceTier: serviceTier, priced: Cost(lines: [])))
+        }
+        var (input, output, request) = (Money.zero, Money.zero, Money.zero)
+        for kind in tier.kinds where kind.role != .other {
+            let dearest = kind.dearestUnit(upTo: inputTokens, at: instant)
             switch kind.role {
-            case .input: input = dearer(input, dearest)
-            case .output: output = dearer(output, dearest)
+            case .input: input = max(input, dearest)
+            case .output: output = max(output, dearest)
             case .request: request = dearest
             case .other: break
             }
         }
-        guard missing.isEmpty else {
-            return .failure(UnpricedUsage(kinds: missing.sorted(), serviceTier: serviceTier, priced: Cost(lines: [])))
-        }
-        let parts = [input?.cost(of: inputTokens), output?.cost(of: maxOutputTokens), request?.cost(of: 1)]
-        return .success(parts.reduce(.zero) { $0 + ($1 ?? .zero) })
+        return .success(Money(pico: input.pico * Int128(inputTokens) + output.pico * Int128(maxOutputTokens)) + request)
+    }
+}
+
+/// The rates of one service tier, by usage kind.
+private final class TierRates: Sendable {
+    let kinds: [KindRates]
+
+    static let none = TierRates([])
+
+    init(_ kinds: [KindRates]) { self.kinds = kinds }
+
+    func rate(of kind: UsageKind, inputTokens: Int64, at instant: Instant) -> Rate? {
+        for index in kinds.indices where kinds[index].kind == kind { return kinds[index].rate(inputTokens: inputTokens, at: instant) }
+        return nil
     }
 }
 
 /// The rates of one usage kind in one service tier.
-private struct KindRates: Sendable {
+private final class KindRates: Sendable {
     enum Role { case input, output, request, other }
 
     let kind: UsageKind
@@ -108,17 +121,15 @@ private struct KindRates: Sendable {
         return contracted.first(where: applies) ?? list.first(where: applies)
     }
 
-    /// The dearest rate of any call with at most so many input tokens.
-    func dearest(upTo inputTokens: Int64, at instant: Instant) -> Rate? {
-        var dearest: Rate?
-        for band in bands where band <= inputTokens { dearest = dearer(dearest, rate(inputTokens: band, at: instant)) }
+    /// What a unit costs at most in a call with up to so many input tokens; zero where nothing has a rate.
+    func dearestUnit(upTo inputTokens: Int64, at instant: Instant) -> Money {
+        var dearest = Money.zero
+        for band in bands where band <= inputTokens {
+            guard let rate = rate(inputTokens: band, at: instant) else { continue }
+            dearest = max(dearest, rate.cost(of: 1))
+        }
         return dearest
     }
-}
-
-private func dearer(_ one: Rate?, _ other: Rate?) -> Rate? {
-    guard let one, let other else { return one ?? other }
-    return one.amountPerMillion < other.amountPerMillion ? other : one
 }
 
 extension CostLine {

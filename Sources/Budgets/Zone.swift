@@ -28,6 +28,7 @@ public struct Zone: Hashable, Sendable, CustomStringConvertible {
             self = known
             return
         }
+        // Foundation corrects some spellings where the system's files forgive case; a name must stay the same everywhere.
         guard let source = TimeZone(identifier: identifier), source.identifier == identifier else { return nil }
         let zone = Zone(identifier: identifier, table: OffsetTable(source))
         Zone.known.withLock { $0[identifier] = zone }
