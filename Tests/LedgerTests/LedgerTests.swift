@@ -18,11 +18,13 @@ import TestSupport
                 let held = await ledger.submit(world.reserve("r1", tokens: 3_000_000), for: world.organization)
                 #expect(held.word == "held")
                 let id = try #require(held.reservation?.id)
-                #expect(try await world.totals(budget) == .init(settled: "0", held: "3", entries: 0, open: 1))
+                let totals1 = try await world.totals(budget)
+                #expect(totals1 == .init(settled: "0", held: "3", entries: 0, open: 1))
                 let settled = await ledger.submit(world.settle(id, tokens: 2_500_000), for: world.organization)
                 #expect(settled.word == "settled")
                 #expect(settled.reservation?.entry?.cost == Amount("2.5"))
-                #expect(try await world.totals(budget) == .init(settled: "2.5", held: "0", entries: 1, open: 0))
+                let totals2 = try await world.totals(budget)
+                #expect(totals2 == .init(settled: "2.5", held: "0", entries: 1, open: 0))
             }
         }
     }
@@ -40,7 +42,8 @@ import TestSupport
                     return await group.reduce(into: [:]) { $0[$1, default: 0] += 1 }
                 }
                 #expect(words == ["held": 100, "budget_exceeded": 400])
-                #expect(try await world.totals(budget) == .init(settled: "0", held: "100", entries: 0, open: 100))
+                let totals3 = try await world.totals(budget)
+                #expect(totals3 == .init(settled: "0", held: "100", entries: 0, open: 100))
             }
         }
     }
@@ -60,7 +63,8 @@ import TestSupport
                         return await group.reduce(into: [:]) { $0[$1, default: 0] += 1 }
                     }
                     #expect(words == ["held": 60, "budget_exceeded": 140])
-                    #expect(try await world.totals(budget).held == "60")
+                    let totals4 = try await world.totals(budget)
+                    #expect(totals4.held == "60")
                 }
             }
         }
@@ -108,7 +112,8 @@ import TestSupport
                         return await group.reduce(into: Set<ReservationID?>()) { $0.insert($1) }
                     }
                     #expect(ids.count == 3 && !ids.contains(nil))
-                    #expect(try await world.totals(budget).held == "3")
+                    let totals5 = try await world.totals(budget)
+                    #expect(totals5.held == "3")
                 }
             }
         }
@@ -134,7 +139,8 @@ import TestSupport
             try await world.withLedger { ledger in
                 #expect(await ledger.submit(world.settle(id, tokens: 5), for: world.organization).word == "settled again")
             }
-            #expect(try await world.totals(budget) == .init(settled: "0.000005", held: "0", entries: 1, open: 0))
+            let totals6 = try await world.totals(budget)
+            #expect(totals6 == .init(settled: "0.000005", held: "0", entries: 1, open: 0))
         }
     }
 
@@ -148,7 +154,8 @@ import TestSupport
                 let settled = await ledger.submit(world.settle(id, tokens: 5_000_000), for: world.organization)
                 #expect(settled.reservation?.entry?.overage == Amount("2"))
                 #expect(await ledger.submit(world.reserve("next", tokens: 1), for: world.organization).word == "budget_exceeded")
-                #expect(try await world.totals(budget).settled == "5")
+                let totals7 = try await world.totals(budget)
+                #expect(totals7.settled == "5")
             }
         }
     }
@@ -166,10 +173,12 @@ import TestSupport
             // Another process finds it: the first had no time to sweep.
             try await world.withLedger { ledger in
                 while try await world.totals(budget).open > 0 { await Task.yield() }
-                #expect(try await world.totals(budget).held == "0")
+                let totals8 = try await world.totals(budget)
+                #expect(totals8.held == "0")
                 #expect(await ledger.submit(world.release(id), for: world.organization).word == "reservation_resolved")
                 #expect(await ledger.submit(world.settle(id, tokens: 400_000), for: world.organization).word == "settled late")
-                #expect(try await world.totals(budget) == .init(settled: "0.4", held: "0", entries: 1, open: 0))
+                let totals9 = try await world.totals(budget)
+                #expect(totals9 == .init(settled: "0.4", held: "0", entries: 1, open: 0))
             }
         }
     }
