@@ -31,6 +31,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
@@ -57,7 +58,9 @@ let package = Package(
             name: "Server",
             dependencies: [
                 "Alerts", "Budgets", "Chargeback", "JSON", "Ledger", "Outbound", "Postgres", "Store", crypto, hummingbird, lifecycle, logging,
+                .product(name: "HTTPTypes", package: "swift-http-types"), .product(name: "NIOCore", package: "swift-nio"),
             ],
+            resources: [.embedInCode("openapi")],  // a link to the top-level folder
             swiftSettings: strict),
         .executableTarget(
             name: "bursar",
@@ -82,7 +85,12 @@ let package = Package(
         tests("Ledger", ["TestSupport"]),
         tests("Alerts", ["TestSupport"]),
         tests("Chargeback", ["TestSupport"]),
-        tests("bursar", ["TestSupport", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio")]),
+        tests(
+            "bursar",
+            [
+                "TestSupport", .product(name: "Histogram", package: "hdrhistogram-swift"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
         tests("Server", ["TestSupport", "Yams", .product(name: "HummingbirdTesting", package: "hummingbird")]),
     ]
 )
