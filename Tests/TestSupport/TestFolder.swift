@@ -1,6 +1,22 @@
 /// The folder of this test process: all clusters of the run live in it, and none outlives the run.
 import Foundation
 import Glibc
+import Synchronization
+
+/// Runs `body` with a directory of its own below the run's folder, where a server's user may enter, too; empty unless it is to
+/// hold a new `cluster`.
+public func withFolder<Value>(
+    cluster: Bool = false, isolation: isolated (any Actor)? = #isolation, _ body: (String) async throws -> Value
+) async throws -> Value {
+    let path = try TestFolder.shared.get().path + "/folder-\(folderNumber.wrappingAdd(1, ordering: .relaxed).newValue)"
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o711])
+    if cluster { try await copyCluster(to: path) }
+    let value = try await body(path)
+    try FileManager.default.removeItem(atPath: path)
+    return value
+}
+
+private let folderNumber = Atomic(0)
 
 /// A folder that a shell, which watches us through a pipe, empties and removes when this process ends, however it ends.
 final class TestFolder: Sendable {
@@ -12,8 +28,16 @@ final class TestFolder: Sendable {
 
     private static let prefix = "bursar-tests-"
 
+    /// In memory if there is room, because a new cluster is a thousand files; what tests kill are processes, not machines. Short,
+    /// because Unix sockets live here.
+    private static var parent: String {
+        var space = statvfs()
+        let enough = 2 << 30
+        return statvfs("/dev/shm", &space) == 0 && Int(space.f_bavail) * Int(space.f_frsize) > enough ? "/dev/shm" : "/tmp"
+    }
+
     private init() throws {
-        let temporary = "/tmp"  // short, because Unix sockets live here
+        let temporary = TestFolder.parent
         path = "\(temporary)/\(TestFolder.prefix)\(getpid())"
         let old = try FileManager.default.contentsOfDirectory(atPath: temporary).filter { name in
             guard name.hasPrefix(TestFolder.prefix), let pid = pid_t(name.dropFirst(TestFolder.prefix.count)) else { return false }

@@ -66,6 +66,7 @@ public final class EmbeddedPostgres: Service {
                 do {
                     try await onOwnThread { [self] in try restart() }
                     failures = 0
+                    logger.notice("Postgres runs again", metadata: ["pid": "\(serverPID)"])
                 } catch {
                     failures += 1
                     logger.critical("Postgres cannot be started again", metadata: ["reason": "\(error)"])
