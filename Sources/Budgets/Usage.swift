@@ -15,7 +15,7 @@ public struct Usage: Hashable, Sendable {
 
     /// Sorted by kind; each quantity is 0 … `maximumQuantity`.
     public let quantities: [(kind: UsageKind, quantity: Int64)]
-    /// What budgets in `tokens` count: all kinds but `request`.
+    /// What budgets in `tokens` count: every kind that is not known to be something else (`countsTokens(_:)`).
     public let totalTokens: Int64
     /// All input kinds together: decides the context band of the price.
     public let inputTokens: Int64
@@ -30,7 +30,7 @@ public struct Usage: Hashable, Sendable {
         for (index, (kind, quantity)) in sorted.enumerated() {
             guard Usage.isKind(kind), (0...Usage.maximumQuantity).contains(quantity) else { return nil }
             guard index == 0 || sorted[index - 1].kind != kind else { return nil }
-            if kind != Usage.request { tokens += quantity }
+            if Usage.countsTokens(kind) { tokens += quantity }
             if Usage.isInput(kind) { input += quantity }
         }
         self.quantities = sorted
@@ -60,13 +60,22 @@ extension Usage {
         return bytes.allSatisfy { letters.contains($0) || decimalDigit($0) != nil || $0 == UInt8(ascii: "_") }
     }
 
-    /// Whether the kind is input of the model, fresh or by way of its cache: `input`, `…_input`, `input_…`, `cache_write…`.
+    /// Whether the kind is input of the model, fresh or by way of its cache: `input`, `…_input`, `input_…`, `cached_…`, `cache_write…`.
     public static func isInput(_ kind: UsageKind) -> Bool {
-        kind == "input" || kind.hasSuffix("_input") || kind.hasPrefix("input_") || kind.hasPrefix("cache_write")
+        kind == "input" || kind.hasSuffix("_input") || kind.hasPrefix("input_") || kind.hasPrefix("cached_")
+            || kind.hasPrefix("cache_write")
     }
 
     /// Whether the kind is output of the model: `output`, `…_output`, `output_…`.
     public static func isOutput(_ kind: UsageKind) -> Bool {
         kind == "output" || kind.hasSuffix("_output") || kind.hasPrefix("output_")
     }
+
+    /// Whether the kind's units are tokens: all input and output, and whatever else is not named after another unit, such as
+    /// `request` or `image_made`. Unknown is never zero (law 9).
+    public static func countsTokens(_ kind: UsageKind) -> Bool {
+        isInput(kind) || isOutput(kind) || !kind.split(separator: "_").contains(where: otherUnits.contains)
+    }
+
+    private static let otherUnits: Set<Substring> = ["request", "query", "character", "image", "pixel", "second", "page", "session"]
 }

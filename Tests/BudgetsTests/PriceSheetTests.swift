@@ -18,7 +18,7 @@ private func rate(
     return rate
 }
 
-private func usage(_ quantities: KeyValuePairs<UsageKind, Int64>) throws -> Usage {
+private func counted(_ quantities: KeyValuePairs<UsageKind, Int64>) throws -> Usage {
     try #require(Usage(quantities.map { (kind: $0.key, quantity: $0.value) }))
 }
 
@@ -33,7 +33,7 @@ struct PriceSheetTests {
 
     @Test("A usage costs its lines, exactly")
     func cost() throws {
-        let cost = try gpt.cost(of: usage(["output": 312, "input": 1200, "cached_input": 0]), serviceTier: "standard", at: july).get()
+        let cost = try gpt.cost(of: counted(["output": 312, "input": 1200, "cached_input": 0]), serviceTier: "standard", at: july).get()
         #expect(cost.total == Money("0.00612"))
         #expect(cost.lines.map(\.kind) == ["input", "output"])
         #expect(cost.lines.map(\.cost) == [Money("0.003"), Money("0.00312")])
@@ -45,28 +45,28 @@ struct PriceSheetTests {
     @Test("One unit of the smallest rate is one pico-dollar")
     func smallest() throws {
         let sheet = PriceSheet(rates: [rate(1, "input", "0.000001")])
-        #expect(try sheet.cost(of: usage(["input": 1]), serviceTier: "standard", at: june).get().total == Money(pico: 1))
-        #expect(try sheet.cost(of: usage(["input": 1_000_000_000_000]), serviceTier: "standard", at: june).get().total == Money("1"))
+        #expect(try sheet.cost(of: counted(["input": 1]), serviceTier: "standard", at: june).get().total == Money(pico: 1))
+        #expect(try sheet.cost(of: counted(["input": 1_000_000_000_000]), serviceTier: "standard", at: june).get().total == Money("1"))
     }
 
     @Test("A kind, tier or time without a rate is unpriced and names its kinds; nothing used of it is fine; 0 is free")
     func unpriced() throws {
-        let audio = try usage(["input": 1000, "audio_output": 5, "audio_input": 7])
+        let audio = try counted(["input": 1000, "audio_output": 5, "audio_input": 7])
         #expect(throws: UnpricedUsage.self) { try gpt.cost(of: audio, serviceTier: "standard", at: june).get() }
         guard case .failure(let unpriced) = gpt.cost(of: audio, serviceTier: "standard", at: june) else { return }
         #expect(unpriced.kinds == ["audio_input", "audio_output"])
         #expect(unpriced.serviceTier == "standard")
         #expect(unpriced.priced.total == Money("0.0025"))
         #expect(
-            try gpt.cost(of: usage(["input": 1000, "audio_input": 0]), serviceTier: "standard", at: june).get().total == Money("0.0025"))
+            try gpt.cost(of: counted(["input": 1000, "audio_input": 0]), serviceTier: "standard", at: june).get().total == Money("0.0025"))
         // No fallback from a tier to the standard one.
-        #expect(try gpt.cost(of: usage(["input": 1000]), serviceTier: "batch", at: june).get().total == Money("0.00125"))
-        #expect(kinds(gpt.cost(of: try usage(["input": 1, "output": 1]), serviceTier: "batch", at: june)) == ["output"])
-        #expect(kinds(gpt.cost(of: try usage(["input": 1]), serviceTier: "priority", at: june)) == ["input"])
-        #expect(kinds(gpt.cost(of: try usage(["input": 1]), serviceTier: "standard", at: june.adding(seconds: -1))) == ["input"])
-        #expect(kinds(PriceSheet(rates: []).cost(of: try usage(["input": 1]), serviceTier: "standard", at: june)) == ["input"])
+        #expect(try gpt.cost(of: counted(["input": 1000]), serviceTier: "batch", at: june).get().total == Money("0.00125"))
+        #expect(kinds(gpt.cost(of: try counted(["input": 1, "output": 1]), serviceTier: "batch", at: june)) == ["output"])
+        #expect(kinds(gpt.cost(of: try counted(["input": 1]), serviceTier: "priority", at: june)) == ["input"])
+        #expect(kinds(gpt.cost(of: try counted(["input": 1]), serviceTier: "standard", at: june.adding(seconds: -1))) == ["input"])
+        #expect(kinds(PriceSheet(rates: []).cost(of: try counted(["input": 1]), serviceTier: "standard", at: june)) == ["input"])
         let free = PriceSheet(rates: [rate(1, "input", "0"), rate(2, "output", "0")])
-        #expect(try free.cost(of: usage(["input": 5000, "output": 9]), serviceTier: "standard", at: june).get().total == .zero)
+        #expect(try free.cost(of: counted(["input": 5000, "output": 9]), serviceTier: "standard", at: june).get().total == .zero)
         #expect(try free.hold(inputTokens: 5000, maxOutputTokens: 9, serviceTier: "standard", at: june).get() == .zero)
     }
 
@@ -80,25 +80,25 @@ struct PriceSheetTests {
             (199_999, 0, "0.26149875"), (200_000, 0, "0.5155"), (100_000, 99_999, "0.148999875"), (100_000, 100_000, "0.278"),
         ] as [(Int64, Int64, String)])
     func bands(input: Int64, cached: Int64, expected: String) throws {
-        let usage = try usage(["input": input, "cached_input": cached, "output": 800, "request": 1])
+        let usage = try counted(["input": input, "cached_input": cached, "output": 800, "request": 1])
         #expect(try banded.cost(of: usage, serviceTier: "standard", at: june).get().total == Money(expected))
     }
 
     @Test("A request is charged where it has a price, stated or not, and never twice")
     func request() throws {
         let fee = try #require(Money("0.0035"))
-        for stated in [try usage([:]), try usage(["request": 1])] {
+        for stated in [try counted([:]), try counted(["request": 1])] {
             let cost = try banded.cost(of: stated, serviceTier: "standard", at: june).get()
             #expect(cost.total == fee)
             #expect(cost.lines.map(\.kind) == ["request"])
         }
-        #expect(try banded.cost(of: usage(["request": 0]), serviceTier: "standard", at: june).get().total == .zero)
+        #expect(try banded.cost(of: counted(["request": 0]), serviceTier: "standard", at: june).get().total == .zero)
         #expect(
-            try banded.cost(of: usage(["output": 1, "input": 1]), serviceTier: "standard", at: june).get().lines.map(\.kind) == [
+            try banded.cost(of: counted(["output": 1, "input": 1]), serviceTier: "standard", at: june).get().lines.map(\.kind) == [
                 "input", "output", "request",
             ])
-        #expect(kinds(gpt.cost(of: try usage(["request": 1]), serviceTier: "standard", at: june)) == ["request"])
-        #expect(try gpt.cost(of: usage([:]), serviceTier: "standard", at: june).get().lines.isEmpty)
+        #expect(kinds(gpt.cost(of: try counted(["request": 1]), serviceTier: "standard", at: june)) == ["request"])
+        #expect(try gpt.cost(of: counted([:]), serviceTier: "standard", at: june).get().lines.isEmpty)
     }
 
     @Test("The rate of the time applies, the newest of several, and a contracted one before all list prices")
@@ -108,7 +108,7 @@ struct PriceSheetTests {
             rate(0, "input", "2.2", since: july.adding(seconds: 60)),
         ]
         func price(_ sheet: PriceSheet, _ tokens: Int64, _ instant: Instant) throws -> UInt64? {
-            try sheet.cost(of: usage(["input": tokens]), serviceTier: "standard", at: instant).get().lines.first?.priceID.low
+            try sheet.cost(of: counted(["input": tokens]), serviceTier: "standard", at: instant).get().lines.first?.priceID.low
         }
         let sheet = PriceSheet(rates: list.reversed())
         #expect(try price(sheet, 10, Instant(microseconds: july.microseconds - 1)) == 1)
@@ -167,12 +167,15 @@ struct PriceSheetTests {
 struct UsageTests {
     @Test("Kinds are sorted, and their names say what they count towards")
     func kinds() throws {
-        let usage = try usage([
+        let usage = try counted([
             "output": 3, "cache_write_5m": 20, "audio_input": 7, "input": 100, "request": 1, "cached_input": 1000, "search": 5,
         ])
         #expect(usage.quantities.map(\.kind) == ["audio_input", "cache_write_5m", "cached_input", "input", "output", "request", "search"])
         #expect(usage.totalTokens == 1135)
         #expect(usage.inputTokens == 1127)
+        #expect(
+            try counted(["request": 9, "query": 9, "image_made": 9, "audio_second_read": 9, "page": 9, "unheard_of": 5]).totalTokens == 5)
+        #expect(try counted(["input_image_token": 3, "cached_input_audio": 4, "cache_write_audio": 5]).inputTokens == 12)
         #expect(usage["input"] == 100 && usage["reasoning"] == nil)
         #expect(Usage.isOutput("output") && Usage.isOutput("audio_output") && !Usage.isOutput("input") && !Usage.isOutput("outputs"))
         #expect(!Usage.isInput("request") && !Usage.isInput("inputs") && Usage.isInput("input_image"))
@@ -180,10 +183,10 @@ struct UsageTests {
 
     @Test("Equal whatever the order, different by a zero")
     func equality() throws {
-        #expect(try usage(["a": 1, "b": 2]) == usage(["b": 2, "a": 1]))
-        #expect(try usage(["a": 1, "b": 2]).hashValue == usage(["b": 2, "a": 1]).hashValue)
-        #expect(try usage(["a": 1]) != usage(["a": 1, "b": 0]))
-        #expect(try usage(["a": 1]) != usage(["a": 2]))
+        #expect(try counted(["a": 1, "b": 2]) == counted(["b": 2, "a": 1]))
+        #expect(try counted(["a": 1, "b": 2]).hashValue == counted(["b": 2, "a": 1]).hashValue)
+        #expect(try counted(["a": 1]) != counted(["a": 1, "b": 0]))
+        #expect(try counted(["a": 1]) != counted(["a": 2]))
     }
 
     @Test("Impossible usage is refused")
