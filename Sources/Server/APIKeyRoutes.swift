@@ -1,0 +1,98 @@
+/// `/v1/api-keys`: secrets are shown once, when a key is made or rotated.
+import Budgets
+import Hummingbird
+import JSON
+import Store
+
+extension API {
+    @Sendable func createAPIKey(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        let name = fields.require("name", .text(1...200))
+        let project = fields.optional("project", .id(ProjectKind.self))
+        let role = fields.optional("role", .word(Role.self))
+        let environment = fields.optional("environment", .word(1...50)) ?? "production"
+        let expiresAt = fields.optional("expires_at", .instant)
+        if let expiresAt, expiresAt <= exchange.now { fields.fault("expires_at", .outOfRange, "must be in the future") }
+        if (project == nil) == (role == nil) { fields.fault("project", .invalidValue, "is required, or else role; not both") }
+        try fields.finish()
+        guard exchange.credential.governs(role) else { throw AdminRefusal.roleNotYours }
+        let holder: NewAPIKey.Holder = if let role { .role(role) } else { .project(project ?? .first) }
+        let new = NewAPIKey(
+            id: APIKeyID(at: exchange.now), name: name, holder: holder, environment: environment, secret: APIKeySecret(),
+            expiresAt: expiresAt)
+        let key = try await store.createAPIKey(new, of: exchange.organization)
+        return .json(.created, revision: key.revision) { key.write(secret: new.secret, &$0) }
+    }
+
+    @Sendable func listAPIKeys(_ exchange: Exchange) async throws -> Response {
+        let page = try exchange.page(APIKeyKind.self)
+        return .page(try await store.apiKeys(of: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) {
+            $0.write(&$1)
+        }
+    }
+
+    @Sendable func readAPIKey(_ exchange: Exchange) async throws -> Response {
+        let key = try await store.apiKey(exchange.id(APIKeyKind.self), of: exchange.organization)
+        return .json(revision: key.revision) { key.write(&$0) }
+    }
+
+    @Sendable func changeAPIKey(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        let name = fields.change("name", .text(1...200))
+        let expiresAt = fields.changeOrEmpty("expires_at", .instant)
+        try fields.finish()
+        let credential = exchange.credential
+        let key = try await store.changeAPIKey(
+            exchange.id(APIKeyKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision()
+        ) { key in
+            guard credential.governs(key.role) else { throw AdminRefusal.roleNotYours }
+            if let name { key.name = name }
+            if let expiresAt { key.expiresAt = expiresAt }
+        }
+        return .json(revision: key.revision) { key.write(&$0) }
+    }
+
+    @Sendable func revokeAPIKey(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        try fields.finish()
+        let credential = exchange.credential
+        let key = try await store.revokeAPIKey(exchange.id(APIKeyKind.self), of: exchange.organization) { key in
+            guard credential.governs(key.role) else { throw AdminRefusal.roleNotYours }
+        }
+        return .json(revision: key.revision) { key.write(&$0) }
+    }
+
+    /// A day by default, a month at most, for the old key to live on.
+    @Sendable func rotateAPIKey(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        let overlap = fields.optional("overlap_seconds", .integer(0...2_678_400)) ?? 86_400
+        try fields.finish()
+        let credential = exchange.credential
+        let secret = APIKeySecret()
+        let key = try await store.rotateAPIKey(
+            exchange.id(APIKeyKind.self), of: exchange.organization, successor: APIKeyID(at: exchange.now), secret: secret,
+            overlapSeconds: overlap
+        ) { key in
+            guard credential.governs(key.role) else { throw AdminRefusal.roleNotYours }
+        }
+        return .json(.created, revision: key.revision) { key.write(secret: secret, &$0) }
+    }
+}
+
+extension APIKeyRecord {
+    func write(secret: APIKeySecret? = nil, _ writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("id", id)
+            writer.field("name", name)
+            writer.field("project", project)
+            writer.field("role", role?.rawValue)
+            writer.field("environment", environment)
+            writer.field("hint", hint)
+            writer.field("expires_at", expiresAt)
+            writer.field("revoked_at", revokedAt)
+            writer.field("revision", revision)
+            writer.field("created_at", createdAt)
+            if let secret { writer.field("secret", secret.text) }
+        }
+    }
+}

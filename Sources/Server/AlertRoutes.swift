@@ -1,0 +1,59 @@
+/// `/v1/alerts` and `/v1/deliveries`: what people were told, and how it got to them. The newest first.
+import Budgets
+import Hummingbird
+import JSON
+import Store
+
+extension API {
+    @Sendable func listAlerts(_ exchange: Exchange) async throws -> Response {
+        let page = try exchange.page(AlertKind.self)
+        return .page(try await store.alerts(of: exchange.organization, before: page.cursor ?? .last, limit: page.limit)) {
+            $0.write(&$1)
+        }
+    }
+
+    @Sendable func listDeliveries(_ exchange: Exchange) async throws -> Response {
+        let page = try exchange.page(DeliveryKind.self)
+        return .page(try await store.deliveries(of: exchange.organization, before: page.cursor ?? .last, limit: page.limit)) {
+            $0.write(&$1)
+        }
+    }
+}
+
+extension AlertRecord {
+    func write(_ writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("id", id)
+            writer.object("budget") { writer in
+                writer.field("id", budget)
+                writer.field("name", budgetName)
+            }
+            writer.field("subject", subject)
+            writer.field("period_start", periodStart)
+            writer.field("limit_version", limitVersion)
+            writer.field("threshold", threshold)
+            writer.field("settled", settled, in: unit)
+            writer.field("amount", amount, in: unit)
+            writer.field("superseded", event == nil)
+            writer.field("event", event)
+            writer.field("created_at", createdAt)
+        }
+    }
+}
+
+extension DeliveryRecord {
+    func write(_ writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("id", id)
+            writer.field("event", event)
+            writer.field("event_type", eventType)
+            writer.field("endpoint", endpoint)
+            writer.field("state", state)
+            writer.field("attempts", attempts)
+            writer.field("next_attempt_at", state == "pending" ? nextAttemptAt : nil)
+            writer.field("last_error", lastError)
+            writer.field("created_at", createdAt)
+            writer.field("finished_at", finishedAt)
+        }
+    }
+}

@@ -1,0 +1,92 @@
+/// The wiring: every part made once, in one place, for `bursar serve` and for tests alike.
+public import Budgets
+import HTTPTypes
+import Hummingbird
+import HummingbirdCore
+import Ledger
+public import Logging
+import NIOCore
+import Postgres
+public import ServiceLifecycle
+public import Store
+public import UnixSignals
+
+/// How long what is under way may take when the server is asked to stop; then it is cancelled (law 11).
+public let gracefulShutdownBound: Duration = .seconds(30)
+
+/// Everything that runs, in the order in which it starts. Stopping goes the other way round: the HTTP server first, so that nothing
+/// new comes in, then the engine, which serves what waits, and the pool last.
+///
+/// - Parameters:
+///   - now: The clock, for tests to hold.
+///   - onRunning: Called with the port once the server listens.
+public func buildServices(
+    _ settings: ServerSettings, now: @escaping @Sendable () -> Instant = { Instant.now() }, logger: Logger,
+    onRunning: @escaping @Sendable (Int) async -> Void = { _ in }
+) -> [any Service] {
+    let pool = PostgresPool(settings.database, size: settings.poolSize, logger: logger)
+    let ledger = Ledger(
+        settings.database, laneCount: settings.laneCount, sweepInterval: settings.sweepInterval, now: now, logger: logger)
+    let store = Store(pool: pool)
+    let api = API(
+        store: store, authenticator: Authenticator { try await store.credential(sha256: $0) },
+        metrics: HTTPMetrics(routes.map { ($0.method, $0.path) }),
+        engine: Engine(
+            submit: { await ledger.submit($0, for: $1) }, isConnected: { ledger.isConnected }, figures: { ledger.figures }),
+        now: now)
+    return [pool, ledger, buildApplication(api, host: settings.host, port: settings.port, logger: logger, onRunning: onRunning)]
+}
+
+/// The services as one group, which ends when a signal comes or `triggerGracefulShutdown()` is called.
+public func buildServer(
+    _ settings: ServerSettings, gracefulShutdownSignals: [UnixSignal] = [], now: @escaping @Sendable () -> Instant = { Instant.now() },
+    logger: Logger, onRunning: @escaping @Sendable (Int) async -> Void = { _ in }
+) -> ServiceGroup {
+    let services = buildServices(settings, now: now, logger: logger, onRunning: onRunning)
+    var configuration = ServiceGroupConfiguration(
+        services: services.map { ServiceGroupConfiguration.ServiceConfiguration(service: $0) },
+        gracefulShutdownSignals: gracefulShutdownSignals, logger: logger)
+    configuration.maximumGracefulShutdownDuration = gracefulShutdownBound
+    return ServiceGroup(configuration: configuration)
+}
+
+/// Serves until SIGTERM or SIGINT; then lets what is under way finish and returns.
+public func runServer(
+    _ settings: ServerSettings, logger: Logger, onRunning: @escaping @Sendable (Int) async -> Void = { _ in }
+) async throws {
+    try await buildServer(settings, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger, onRunning: onRunning).run()
+}
+
+func buildApplication(
+    _ api: API, host: String, port: Int, logger: Logger, onRunning: @escaping @Sendable (Int) async -> Void
+) -> some ApplicationProtocol {
+    // Idle connections of clients that went away, and requests that trickle in, are closed after this.
+    let idleTimeout = TimeAmount.seconds(75)
+    return Application(
+        router: buildRouter(api), server: .http1(configuration: HTTP1Channel.Configuration(idleTimeout: idleTimeout)),
+        configuration: ApplicationConfiguration(address: .hostname(host, port: port)),
+        onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? port) }, logger: logger)
+}
+
+/// The routes, and for every other method of their paths an answer that says which there are.
+func buildRouter(_ api: API) -> Router<ServerContext> {
+    let router = Router(context: ServerContext.self)
+    router.add(middleware: Outermost(metrics: api.metrics))
+    for route in routes {
+        router.on(RouterPath(route.path), method: route.method) { request, context in
+            try await route.respond(to: request, context, api)
+        }
+    }
+    let everyMethod: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete, .options, .trace]
+    for (path, routes) in Dictionary(grouping: routes, by: \.path) {
+        let allowed = routes.map(\.method.rawValue).sorted().joined(separator: ", ")
+        for method in everyMethod where !routes.contains(where: { $0.method == method }) {
+            router.on(RouterPath(path), method: method) { _, _ -> Response in
+                var problem = Problem(.methodNotAllowed, "Allowed are \(allowed).")
+                problem.headers.append(("allow", allowed))
+                throw problem
+            }
+        }
+    }
+    return router
+}

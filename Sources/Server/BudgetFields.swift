@@ -1,0 +1,89 @@
+/// The parts of a budget's form: what may stand in them, and how a budget is shown.
+import Budgets
+import JSON
+import Postgres
+import Store
+
+extension FieldRule where Value == BudgetScope {
+    /// `{"team":"team_…"}`, `{"project":"prj_…"}`, or `{}` for the organization.
+    static var scope: FieldRule {
+        .fields { fields in
+            let team = fields.optional("team", .id(TeamKind.self))
+            let project = fields.optional("project", .id(ProjectKind.self))
+            if team != nil, project != nil { fields.fault("project", .invalidValue, "cannot be there together with team") }
+            if let team { return .team(team) }
+            if let project { return .project(project) }
+            return .organization
+        }
+    }
+}
+
+extension FieldRule where Value == String {
+    /// Which calls a budget counts, as the JSON text that is kept: lists of patterns, each of which a call must meet.
+    static var match: FieldRule {
+        .fields { fields in
+            var writer = JSONWriter()
+            writer.beginObject()
+            for name in ["models", "providers", "environments", "features", "end_users", "api_keys"] {
+                guard let patterns = fields.optional(name, .list(.pattern, 0...100)), !patterns.isEmpty else { continue }
+                writer.name(name)
+                writer.array { writer in for pattern in patterns { writer.string(pattern) } }
+            }
+            writer.endObject()
+            return String(decoding: writer.bytes, as: UTF8.self)
+        }
+    }
+}
+
+extension FieldRule where Value == [Int64] {
+    /// Ascending percentages, each once. Above 1,000 % nobody is told anything new.
+    static var thresholds: FieldRule {
+        .list(.integer(1...1000), 0...20).where_("must ascend, each once") { list in zip(list, list.dropFirst()).allSatisfy(<) }
+    }
+}
+
+extension FieldRule where Value == BudgetPeriodCursor {
+    static var periodCursor: FieldRule {
+        .text("a cursor from this list", placeholder: BudgetPeriodCursor(periodStart: Instant(microseconds: 0), subject: "")) { text in
+            guard let bytes = Base64URL.decode(text), let decoded = String(validating: bytes, as: UTF8.self), !decoded.utf8.contains(0),
+                let space = decoded.firstIndex(of: " "), let microseconds = Int64(decoded[..<space]),
+                // From the year 1 to 9999: what Postgres and RFC 3339 both have.
+                (-62_135_596_800_000_000...253_402_300_799_999_999).contains(microseconds)
+            else { return nil }
+            return BudgetPeriodCursor(
+                periodStart: Instant(microseconds: microseconds), subject: String(decoded[decoded.index(after: space)...]))
+        }
+    }
+}
+
+extension BudgetRecord {
+    func write(_ writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("id", id)
+            writer.field("name", name)
+            writer.object("scope") { writer in
+                switch scope {
+                case .organization: break
+                case .team(let id): writer.field("team", id)
+                case .project(let id): writer.field("project", id)
+                }
+            }
+            writer.name("match")
+            writer.raw(bytes: match.bytes)
+            writer.field("per", per?.rawValue)
+            writer.field("unit", unit.rawValue)
+            writer.field("period", rule.period.rawValue)
+            writer.field("anchor_day", Int64(rule.anchorDay))
+            writer.field("anchor_month", Int64(rule.anchorMonth))
+            writer.field("amount", amount, in: unit)
+            writer.array("thresholds", thresholds)
+            writer.field("limit_version", limitVersion)
+            writer.field("enforcement", enforcement.rawValue)
+            writer.field("active_from", activeFrom)
+            writer.field("active_to", activeTo)
+            writer.field("revision", revision)
+            writer.field("created_at", createdAt)
+            writer.field("archived_at", archivedAt)
+        }
+    }
+}

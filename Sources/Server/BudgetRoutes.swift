@@ -1,0 +1,116 @@
+/// `/v1/budgets` and how full they are.
+import Budgets
+import Hummingbird
+import JSON
+import Postgres
+import Store
+
+extension API {
+    @Sendable func createBudget(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        let name = fields.require("name", .text(1...200))
+        let scope = fields.optional("scope", .scope) ?? .organization
+        let match = fields.optional("match", .match) ?? "{}"
+        let per = fields.optional("per", .word(BudgetPer.self))
+        let unit = fields.require("unit", .word(BudgetUnit.self))
+        let period = fields.require("period", .word(Period.self))
+        let anchorDay = fields.optional("anchor_day", .integer(1...31)) ?? 1
+        let anchorMonth = fields.optional("anchor_month", .integer(1...12)) ?? 1
+        let amount = fields.require("amount", .writtenAmount())
+        let thresholds = fields.optional("thresholds", .thresholds) ?? [70, 80, 90, 100]
+        let enforcement = fields.optional("enforcement", .word(Enforcement.self)) ?? .block
+        let activeFrom = fields.optional("active_from", .instant)
+        let activeTo = fields.optional("active_to", .instant)
+        let rule = PeriodRule(period: period, anchorDay: Int(anchorDay), anchorMonth: Int(anchorMonth))
+        if rule == nil { fields.fault("anchor_day", .outOfRange, "does not exist in this period") }
+        if unit != .usd, !amount.isWhole { fields.fault("amount", .invalidValue, "must be a whole number in this unit") }
+        if let activeFrom, let activeTo, activeTo <= activeFrom { fields.fault("active_to", .outOfRange, "must be after active_from") }
+        try fields.finish()
+        let budget = try await store.createBudget(
+            NewBudget(
+                id: BudgetID(at: exchange.now), name: name, scope: scope, match: JSONB(text: match), per: per, unit: unit,
+                rule: rule ?? PeriodRule(period), amount: amount, thresholds: thresholds, enforcement: enforcement,
+                activeFrom: activeFrom, activeTo: activeTo), of: exchange.organization, setBy: exchange.credential.apiKey)
+        return .json(.created, revision: budget.revision) { budget.write(&$0) }
+    }
+
+    @Sendable func listBudgets(_ exchange: Exchange) async throws -> Response {
+        let page = try exchange.page(BudgetKind.self)
+        return .page(try await store.budgets(of: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) {
+            $0.write(&$1)
+        }
+    }
+
+    @Sendable func readBudget(_ exchange: Exchange) async throws -> Response {
+        let budget = try await store.budget(exchange.id(BudgetKind.self), of: exchange.organization)
+        return .json(revision: budget.revision) { budget.write(&$0) }
+    }
+
+    /// What a budget counts (scope, per, unit, period) cannot change: that would be another budget.
+    @Sendable func changeBudget(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        let name = fields.change("name", .text(1...200))
+        let match = fields.change("match", .match)
+        let amount = fields.change("amount", .writtenAmount())
+        let thresholds = fields.change("thresholds", .thresholds)
+        let enforcement = fields.change("enforcement", .word(Enforcement.self))
+        let activeFrom = fields.changeOrEmpty("active_from", .instant)
+        let activeTo = fields.changeOrEmpty("active_to", .instant)
+        try fields.finish()
+        let budget = try await store.changeBudget(
+            exchange.id(BudgetKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision(),
+            setBy: exchange.credential.apiKey
+        ) { budget in
+            if let name { budget.name = name }
+            if let match { budget.match = JSONB(text: match) }
+            if let amount { budget.amount = amount }
+            if let thresholds { budget.thresholds = thresholds }
+            if let enforcement { budget.enforcement = enforcement }
+            if let activeFrom { budget.activeFrom = activeFrom }
+            if let activeTo { budget.activeTo = activeTo }
+            var check = FieldReader(JSON.Object())
+            if budget.unit != .usd, !budget.amount.isWhole { check.fault("amount", .invalidValue, "must be a whole number in this unit") }
+            if let from = budget.activeFrom, let to = budget.activeTo, to <= from {
+                check.fault("active_to", .outOfRange, "must be after active_from")
+            }
+            try check.finish()
+        }
+        return .json(revision: budget.revision) { budget.write(&$0) }
+    }
+
+    @Sendable func archiveBudget(_ exchange: Exchange) async throws -> Response {
+        try await store.archiveBudget(
+            exchange.id(BudgetKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision())
+        return Response(status: .noContent)
+    }
+
+    @Sendable func listPeriods(_ exchange: Exchange) async throws -> Response {
+        var query = try exchange.query()
+        let limit = PageQuery.limit(&query)
+        let after = query.optional("cursor", .periodCursor)
+        try query.finish()
+        let (budget, timeZone, page) = try await store.periods(
+            of: exchange.id(BudgetKind.self), in: exchange.organization, after: after, limit: limit)
+        let zone = Zone(timeZone) ?? .utc
+        let next = page.next.map { Base64URL.encode("\($0.periodStart.microseconds) \($0.subject)".utf8) }
+        return .page(page.items, next: next) { period, writer in
+            let span = budget.rule.span(containing: period.periodStart, in: zone)
+            writer.object { writer in
+                writer.field("budget", budget.id)
+                writer.field("subject", period.subject)
+                writer.field("period_start", period.periodStart)
+                writer.field("period_end", span.end)
+                writer.field("amount", budget.amount, in: budget.unit)
+                writer.field("settled", period.settled, in: budget.unit)
+                writer.field("held", period.held, in: budget.unit)
+                writer.field("remaining", max(.zero, budget.amount - period.settled - period.held), in: budget.unit)
+                writer.field("overage", period.overage, in: budget.unit)
+                writer.field("used_percent", usedPercent(period.settled, of: budget.amount))
+            }
+        }
+    }
+}
+
+extension Amount {
+    var isWhole: Bool { pico % Amount.picoPerWhole == 0 }
+}

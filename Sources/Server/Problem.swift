@@ -1,0 +1,126 @@
+/// Everything that can go wrong, as the caller sees it (RFC 9457): the single table of code, status and title.
+
+/// A problem's stable name. Its raw value stands in the answer's `code`, in `openapi/bursar.yaml` and in clients.
+enum ProblemCode: String, CaseIterable, Sendable {
+    case invalidRequest = "invalid_request"
+    case unauthenticated
+    case forbidden
+    case notFound = "not_found"
+    case methodNotAllowed = "method_not_allowed"
+    case nameTaken = "name_taken"
+    case rankTaken = "rank_taken"
+    case inUse = "in_use"
+    case archived
+    case laterPriceExists = "later_price_exists"
+    case revisionMismatch = "revision_mismatch"
+    case bodyTooLarge = "body_too_large"
+    case unsupportedMediaType = "unsupported_media_type"
+    case modelUnknown = "model_unknown"
+    case modelUnpriced = "model_unpriced"
+    case modelNotAllowed = "model_not_allowed"
+    case projectSuspended = "project_suspended"
+    case rateLimited = "rate_limited"
+    case budgetExceeded = "budget_exceeded"
+    case projectUnknown = "project_unknown"
+    case reservationUnknown = "reservation_unknown"
+    case requestConflict = "request_conflict"
+    case reservationResolved = "reservation_resolved"
+    case overloaded
+    case storeUnavailable = "store_unavailable"
+    case internalError = "internal_error"
+
+    var status: Int {
+        switch self {
+        case .unauthenticated: 401
+        case .budgetExceeded: 402
+        case .forbidden, .modelNotAllowed, .projectSuspended: 403
+        case .notFound, .modelUnknown, .projectUnknown, .reservationUnknown: 404
+        case .methodNotAllowed: 405
+        case .nameTaken, .rankTaken, .inUse, .archived, .laterPriceExists, .requestConflict, .reservationResolved: 409
+        case .revisionMismatch: 412
+        case .bodyTooLarge: 413
+        case .unsupportedMediaType: 415
+        case .invalidRequest, .modelUnpriced: 422
+        case .rateLimited: 429
+        case .internalError: 500
+        case .overloaded, .storeUnavailable: 503
+        }
+    }
+
+    var title: String {
+        switch self {
+        case .invalidRequest: "The request is not valid"
+        case .unauthenticated: "No valid API key"
+        case .forbidden: "Not allowed for this API key"
+        case .notFound: "Not found"
+        case .methodNotAllowed: "Method not allowed here"
+        case .nameTaken: "The name is taken"
+        case .rankTaken: "The rank is taken"
+        case .inUse: "Still in use"
+        case .archived: "Archived"
+        case .laterPriceExists: "A later price exists"
+        case .revisionMismatch: "Changed by somebody else"
+        case .bodyTooLarge: "The body is too large"
+        case .unsupportedMediaType: "The body must be JSON"
+        case .modelUnknown: "Unknown model"
+        case .modelUnpriced: "The model has no price"
+        case .modelNotAllowed: "The model is not in the project's tier"
+        case .projectSuspended: "The project is suspended"
+        case .rateLimited: "Rate limit reached"
+        case .budgetExceeded: "Budget exceeded"
+        case .projectUnknown: "Unknown project"
+        case .reservationUnknown: "Unknown reservation"
+        case .requestConflict: "The request id was used with other content"
+        case .reservationResolved: "The reservation has ended otherwise"
+        case .overloaded: "Too many requests are waiting"
+        case .storeUnavailable: "The database cannot be reached"
+        case .internalError: "Something went wrong on our side"
+        }
+    }
+}
+
+/// One faulty field of a request.
+struct FieldFault: Sendable, Hashable {
+    enum Code: String, Sendable {
+        case missing
+        case unknownField = "unknown_field"
+        case wrongType = "wrong_type"
+        case invalidValue = "invalid_value"
+        case outOfRange = "out_of_range"
+        case unknownReference = "unknown_reference"
+    }
+
+    /// JSON pointer into the body (RFC 6901), or `?name` for a query parameter.
+    let pointer: String
+    let code: Code
+    let detail: String
+}
+
+/// A problem on its way to the caller. Thrown by handlers, rendered in one place.
+struct Problem: Error, Sendable {
+    let code: ProblemCode
+    /// For this occurrence, safe to show.
+    let detail: String?
+    var status: Int
+    var faults: [FieldFault] = []
+    /// Header fields beside the usual ones, such as `retry-after`.
+    var headers: [(name: String, value: String)] = []
+    /// Further members of the answer, already rendered to JSON values.
+    var members: [(name: String, value: [UInt8])] = []
+
+    init(_ code: ProblemCode, _ detail: String? = nil) {
+        self.code = code
+        self.detail = detail
+        status = code.status
+        if code == .overloaded { headers.append(("retry-after", "1")) }
+        if code == .unauthenticated { headers.append(("www-authenticate", "Bearer")) }
+    }
+
+    /// The request cannot be read at all, or fields of it are faulty.
+    static func invalid(_ detail: String, status: Int = 400, faults: [FieldFault] = []) -> Problem {
+        var problem = Problem(.invalidRequest, detail)
+        problem.status = status
+        problem.faults = faults
+        return problem
+    }
+}

@@ -1,0 +1,89 @@
+/// Faults and refusals become problems here, and problems become answers: nothing else writes an error.
+import Budgets
+import HTTPTypes
+import Hummingbird
+import JSON
+import Postgres
+import Store
+
+extension Problem {
+    /// What the caller is told of an error. The second value says whether it is our fault and must be logged.
+    static func of(_ error: any Error) -> (problem: Problem, isFault: Bool) {
+        switch error {
+        case let problem as Problem: (problem, false)
+        case let refusal as AdminRefusal: (Problem(refusal), false)
+        case let error as PostgresError: of(error)
+        case let error as HTTPError where error.status == .notFound: (Problem(.notFound), false)
+        case is CancellationError: (Problem(.storeUnavailable, "The request was given up."), false)
+        default: (Problem(.internalError), true)
+        }
+    }
+
+    private static func of(_ error: PostgresError) -> (problem: Problem, isFault: Bool) {
+        switch error.kind {
+        case .connection, .timeout, .outcomeUnknown: (Problem(.storeUnavailable), true)
+        case .poolExhausted: (Problem(.overloaded), false)
+        case .cancelled: (Problem(.storeUnavailable, "The request was given up."), false)
+        case .server where error.isRetryable: (Problem(.storeUnavailable), true)
+        // Connection failures and shutdown of the server (SQLSTATE classes 08, 57 and 53): Postgres is away, nothing of ours broke.
+        case .server where ["08", "53", "57"].contains(error.sqlState?.prefix(2)): (Problem(.storeUnavailable), true)
+        default: (Problem(.internalError), true)
+        }
+    }
+
+    init(_ refusal: AdminRefusal) {
+        switch refusal {
+        case .notFound: self.init(.notFound)
+        case .archived: self.init(.archived, "It is archived or revoked and can no longer change.")
+        case .revisionMismatch(let current): self.init(.revisionMismatch, "Its revision is now \(current).")
+        case .nameTaken: self.init(.nameTaken, "Another one that is not archived has this name.")
+        case .rankTaken: self.init(.rankTaken, "Another tier has this rank.")
+        case .unknownReference(let pointer):
+            self = .invalid(
+                "A field refers to something that does not exist.", status: 422,
+                faults: [FieldFault(pointer: pointer, code: .unknownReference, detail: "does not exist in this organization")])
+        case .inUse(let detail): self.init(.inUse, detail)
+        case .laterPriceExists: self.init(.laterPriceExists, "Prices are appended: one that begins then or later exists.")
+        case .roleNotYours: self.init(.forbidden, "Keys of this role are beyond your own role.")
+        }
+    }
+
+    /// The answer, with the request's id in it.
+    func response(requestID: String) -> Response {
+        var writer = JSONWriter()
+        writer.object { writer in
+            writer.field("type", "https://bursar.dev/problems/\(code.rawValue)")
+            writer.field("title", code.title)
+            writer.field("status", Int64(status))
+            if let detail { writer.field("detail", detail) }
+            writer.field("code", code.rawValue)
+            writer.field("request_id", requestID)
+            for member in members {
+                writer.name(member.name)
+                writer.raw(bytes: member.value)
+            }
+            writeFaults(&writer)
+        }
+        var fields = HTTPFields()
+        fields[.contentType] = "application/problem+json"
+        for header in headers {
+            if let name = HTTPField.Name(header.name) { fields[name] = header.value }
+        }
+        return Response(
+            status: HTTPResponse.Status(code: status), headers: fields, body: ResponseBody(byteBuffer: ByteBuffer(bytes: writer.bytes)))
+    }
+
+    /// The member `errors`, if there are any.
+    func writeFaults(_ writer: inout JSONWriter) {
+        guard !faults.isEmpty else { return }
+        writer.array("errors") { writer in
+            for fault in faults {
+                writer.object { writer in
+                    writer.field("pointer", fault.pointer)
+                    writer.field("code", fault.code.rawValue)
+                    writer.field("detail", fault.detail)
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+/// `/v1/projects`.
+import Budgets
+import Hummingbird
+import JSON
+import Postgres
+import Store
+
+extension API {
+    private static let settings = FieldRule.keptObject(maximumBytes: 16_384)
+
+    @Sendable func createProject(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        let name = fields.require("name", .text(1...200))
+        let team = fields.require("team", .id(TeamKind.self))
+        let tier = fields.require("tier", .id(TierKind.self))
+        let costCenter = fields.optional("cost_center", .text(1...100))
+        let settings = fields.optional("settings", API.settings) ?? "{}"
+        try fields.finish()
+        let project = try await store.createProject(
+            ProjectID(at: exchange.now), of: exchange.organization, team: team, tier: tier, name: name, costCenter: costCenter,
+            settings: JSONB(text: settings))
+        return .json(.created, revision: project.revision) { project.write(&$0) }
+    }
+
+    @Sendable func listProjects(_ exchange: Exchange) async throws -> Response {
+        let page = try exchange.page(ProjectKind.self)
+        return .page(try await store.projects(of: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) {
+            $0.write(&$1)
+        }
+    }
+
+    @Sendable func readProject(_ exchange: Exchange) async throws -> Response {
+        let project = try await store.project(exchange.id(ProjectKind.self), of: exchange.organization)
+        return .json(revision: project.revision) { project.write(&$0) }
+    }
+
+    @Sendable func changeProject(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        let name = fields.change("name", .text(1...200))
+        let team = fields.change("team", .id(TeamKind.self))
+        let tier = fields.change("tier", .id(TierKind.self))
+        let costCenter = fields.changeOrEmpty("cost_center", .text(1...100))
+        let isSuspended = fields.change("suspended", .bool)
+        let settings = fields.change("settings", API.settings)
+        try fields.finish()
+        let project = try await store.changeProject(
+            exchange.id(ProjectKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision()
+        ) {
+            if let name { $0.name = name }
+            if let team { $0.team = team }
+            if let tier { $0.tier = tier }
+            if let costCenter { $0.costCenter = costCenter }
+            if let isSuspended { $0.isSuspended = isSuspended }
+            if let settings { $0.settings = JSONB(text: settings) }
+        }
+        return .json(revision: project.revision) { project.write(&$0) }
+    }
+
+    @Sendable func archiveProject(_ exchange: Exchange) async throws -> Response {
+        try await store.archiveProject(
+            exchange.id(ProjectKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision())
+        return Response(status: .noContent)
+    }
+}
+
+extension ProjectRecord {
+    func write(_ writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("id", id)
+            writer.field("name", name)
+            writer.field("team", team)
+            writer.field("tier", tier)
+            writer.field("cost_center", costCenter)
+            writer.field("suspended", isSuspended)
+            writer.name("settings")
+            writer.raw(bytes: settings.bytes)
+            writer.field("revision", revision)
+            writer.field("created_at", createdAt)
+            writer.field("archived_at", archivedAt)
+        }
+    }
+}

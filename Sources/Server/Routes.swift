@@ -1,0 +1,67 @@
+/// The whole route table. `openapi/bursar.yaml` says the same in full, and a test holds the two against each other.
+import Hummingbird
+
+let routes: [Route] = [
+    // Structure
+    Route(.post, "/v1/organizations", .needs(.organizations), API.createOrganization),
+    Route(.get, "/v1/organizations", .needs(.organizations), API.listOrganizations),
+    Route(.get, "/v1/organization", .needs(.readStructure), API.readOrganization),
+    Route(.patch, "/v1/organization", .needs(.changeStructure), API.changeOrganization),
+    Route(.post, "/v1/teams", .needs(.changeStructure), API.createTeam),
+    Route(.get, "/v1/teams", .needs(.readStructure), API.listTeams),
+    Route(.get, "/v1/teams/{id}", .needs(.readStructure), API.readTeam),
+    Route(.patch, "/v1/teams/{id}", .needs(.changeStructure), API.changeTeam),
+    Route(.delete, "/v1/teams/{id}", .needs(.changeStructure), API.archiveTeam),
+    Route(.post, "/v1/projects", .needs(.changeStructure), API.createProject),
+    Route(.get, "/v1/projects", .needs(.readStructure), API.listProjects),
+    Route(.get, "/v1/projects/{id}", .needs(.readStructure), API.readProject),
+    Route(.patch, "/v1/projects/{id}", .needs(.changeStructure), API.changeProject),
+    Route(.delete, "/v1/projects/{id}", .needs(.changeStructure), API.archiveProject),
+    Route(.post, "/v1/api-keys", .needs(.changeAPIKeys), API.createAPIKey),
+    Route(.get, "/v1/api-keys", .needs(.readAPIKeys), API.listAPIKeys),
+    Route(.get, "/v1/api-keys/{id}", .needs(.readAPIKeys), API.readAPIKey),
+    Route(.patch, "/v1/api-keys/{id}", .needs(.changeAPIKeys), API.changeAPIKey),
+    Route(.post, "/v1/api-keys/{id}/revoke", .needs(.changeAPIKeys), API.revokeAPIKey),
+    Route(.post, "/v1/api-keys/{id}/rotate", .needs(.changeAPIKeys), API.rotateAPIKey),
+
+    // Access
+    Route(.post, "/v1/models", .needs(.changeCatalogue), API.createModel),
+    Route(.get, "/v1/models", .needs(.readCatalogue), API.listModels),
+    Route(.get, "/v1/models/{id}", .needs(.readCatalogue), API.readModel),
+    Route(.patch, "/v1/models/{id}", .needs(.changeCatalogue), API.changeModel),
+    Route(.delete, "/v1/models/{id}", .needs(.changeCatalogue), API.archiveModel),
+    Route(.post, "/v1/prices", .needs(.changeCatalogue), API.createPrice),
+    Route(.get, "/v1/prices", .needs(.readCatalogue), API.listPrices),
+    Route(.get, "/v1/prices/{id}", .needs(.readCatalogue), API.readPrice),
+    Route(.post, "/v1/tiers", .needs(.changeStructure), API.createTier),
+    Route(.get, "/v1/tiers", .needs(.readStructure), API.listTiers),
+    Route(.get, "/v1/tiers/{id}", .needs(.readStructure), API.readTier),
+    Route(.patch, "/v1/tiers/{id}", .needs(.changeStructure), API.changeTier),
+    Route(.delete, "/v1/tiers/{id}", .needs(.changeStructure), API.archiveTier),
+
+    // Budgets
+    Route(.post, "/v1/budgets", .needs(.changeStructure), API.createBudget),
+    Route(.get, "/v1/budgets", .needs(.readStructure), API.listBudgets),
+    Route(.get, "/v1/budgets/{id}", .needs(.readStructure), API.readBudget),
+    Route(.patch, "/v1/budgets/{id}", .needs(.changeStructure), API.changeBudget),
+    Route(.delete, "/v1/budgets/{id}", .needs(.changeStructure), API.archiveBudget),
+    Route(.get, "/v1/budgets/{id}/periods", .needs(.readSpend), API.listPeriods),
+
+    // Calls
+    Route(.post, "/v1/reservations", .needs(.call), API.reserve),
+    Route(.get, "/v1/reservations/{id}", .needs(.readReservations), API.readReservation),
+    Route(.post, "/v1/reservations/{id}/settle", .needs(.call), API.settle),
+    Route(.post, "/v1/reservations/{id}/release", .needs(.call), API.release),
+    Route(.get, "/v1/allowance", .needs(.call), API.allowance),
+    Route(.post, "/v1/usage", .needs(.call), API.bookUsage),
+
+    // Alerts
+    Route(.get, "/v1/alerts", .needs(.readSpend), API.listAlerts),
+    Route(.get, "/v1/deliveries", .needs(.readSpend), API.listDeliveries),
+
+    // Operations
+    Route(.get, "/health/live", .open, API.live),
+    Route(.get, "/health/ready", .open, API.ready),
+    Route(.get, "/metrics", .open, API.writeMetrics),
+    Route(.get, "/openapi.yaml", .open, API.openAPI),
+]

@@ -1,0 +1,59 @@
+/// `/v1/teams`.
+import Budgets
+import Hummingbird
+import JSON
+import Store
+
+extension API {
+    @Sendable func createTeam(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        let name = fields.require("name", .text(1...200))
+        let costCenter = fields.optional("cost_center", .text(1...100))
+        try fields.finish()
+        let team = try await store.createTeam(TeamID(at: exchange.now), of: exchange.organization, name: name, costCenter: costCenter)
+        return .json(.created, revision: team.revision) { team.write(&$0) }
+    }
+
+    @Sendable func listTeams(_ exchange: Exchange) async throws -> Response {
+        let page = try exchange.page(TeamKind.self)
+        return .page(try await store.teams(of: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) { $0.write(&$1) }
+    }
+
+    @Sendable func readTeam(_ exchange: Exchange) async throws -> Response {
+        let team = try await store.team(exchange.id(TeamKind.self), of: exchange.organization)
+        return .json(revision: team.revision) { team.write(&$0) }
+    }
+
+    @Sendable func changeTeam(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        let name = fields.change("name", .text(1...200))
+        let costCenter = fields.changeOrEmpty("cost_center", .text(1...100))
+        try fields.finish()
+        let team = try await store.changeTeam(
+            exchange.id(TeamKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision()
+        ) {
+            if let name { $0.name = name }
+            if let costCenter { $0.costCenter = costCenter }
+        }
+        return .json(revision: team.revision) { team.write(&$0) }
+    }
+
+    @Sendable func archiveTeam(_ exchange: Exchange) async throws -> Response {
+        try await store.archiveTeam(
+            exchange.id(TeamKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision())
+        return Response(status: .noContent)
+    }
+}
+
+extension TeamRecord {
+    func write(_ writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("id", id)
+            writer.field("name", name)
+            writer.field("cost_center", costCenter)
+            writer.field("revision", revision)
+            writer.field("created_at", createdAt)
+            writer.field("archived_at", archivedAt)
+        }
+    }
+}

@@ -1,0 +1,84 @@
+/// `/v1/tiers`.
+import Budgets
+import Hummingbird
+import JSON
+import Store
+
+/// Who must approve access to a tier.
+enum Approval: String, CaseIterable {
+    case none
+    case teamLead = "team_lead"
+    case organizationAdmin = "organization_admin"
+}
+
+extension API {
+    private static let models = FieldRule.list(.pattern, 1...200)
+    private static let rank = FieldRule.integer(1...1000)
+    private static let maxOutputTokens = FieldRule.integer(1...1_000_000_000)
+
+    @Sendable func createTier(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        let name = fields.require("name", .text(1...200))
+        let rank = fields.require("rank", API.rank)
+        let models = fields.require("models", API.models)
+        let approval = fields.optional("approval", .word(Approval.self)) ?? .none
+        let maxOutputTokens = fields.require("max_output_tokens", API.maxOutputTokens)
+        try fields.finish()
+        let tier = try await store.createTier(
+            TierID(at: exchange.now), of: exchange.organization, name: name, rank: rank, models: models, approval: approval.rawValue,
+            maxOutputTokens: maxOutputTokens)
+        return .json(.created, revision: tier.revision) { tier.write(&$0) }
+    }
+
+    @Sendable func listTiers(_ exchange: Exchange) async throws -> Response {
+        let page = try exchange.page(TierKind.self)
+        return .page(try await store.tiers(of: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) { $0.write(&$1) }
+    }
+
+    @Sendable func readTier(_ exchange: Exchange) async throws -> Response {
+        let tier = try await store.tier(exchange.id(TierKind.self), of: exchange.organization)
+        return .json(revision: tier.revision) { tier.write(&$0) }
+    }
+
+    @Sendable func changeTier(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        let name = fields.change("name", .text(1...200))
+        let rank = fields.change("rank", API.rank)
+        let models = fields.change("models", API.models)
+        let approval = fields.change("approval", .word(Approval.self))
+        let maxOutputTokens = fields.change("max_output_tokens", API.maxOutputTokens)
+        try fields.finish()
+        let tier = try await store.changeTier(
+            exchange.id(TierKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision()
+        ) {
+            if let name { $0.name = name }
+            if let rank { $0.rank = rank }
+            if let models { $0.models = models }
+            if let approval { $0.approval = approval.rawValue }
+            if let maxOutputTokens { $0.maxOutputTokens = maxOutputTokens }
+        }
+        return .json(revision: tier.revision) { tier.write(&$0) }
+    }
+
+    @Sendable func archiveTier(_ exchange: Exchange) async throws -> Response {
+        try await store.archiveTier(
+            exchange.id(TierKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision())
+        return Response(status: .noContent)
+    }
+}
+
+extension TierRecord {
+    func write(_ writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("id", id)
+            writer.field("name", name)
+            writer.field("rank", rank)
+            writer.array("models", models)
+            writer.field("approval", approval)
+            writer.field("max_output_tokens", maxOutputTokens)
+            writer.field("revision", revision)
+            writer.field("created_at", createdAt)
+            writer.field("archived_at", archivedAt)
+        }
+    }
+}
