@@ -140,42 +140,34 @@ private enum Statements {
         """
     }
 
-    /// Grouped first by the narrow attribution id, then by the names behind it, which several attributions share. NULLs become
-    /// empty texts at once, so that the halves (calls and units) join by plain equality.
+    /// Calls (`kind` is NULL) and units of usage are grouped by the narrow attribution id first, then together by the names behind it,
+    /// which several attributions share: no join of large halves, so the cost stays linear whatever Postgres estimates.
     static func declareRows(_ organization: OrganizationID, _ span: StatementSpan) -> Query {
         """
         DECLARE statement_rows NO SCROLL CURSOR FOR
-        WITH called AS (
-            SELECT attribution_id, provider, model, coalesce(feature, '') AS feature, count(*) AS requests, sum(cost) AS cost
+        WITH parts AS (
+            SELECT attribution_id, provider, model, feature, NULL AS kind, count(*) AS requests, sum(cost) AS cost,
+                   NULL::numeric AS quantity, NULL::numeric AS unpriced
             FROM ledger_entries
             WHERE organization_id = \(organization) AND occurred_at >= \(span.start) AND occurred_at < \(span.end)
-            GROUP BY 1, 2, 3, 4
-        ), used AS (
-            SELECT e.attribution_id, e.provider, e.model, coalesce(e.feature, '') AS feature, line.key AS kind,
-                   sum((line.value ->> 'quantity')::numeric) AS quantity,
-                   sum((line.value ->> 'quantity')::numeric) FILTER (WHERE line.value ->> 'price' IS NULL) AS unpriced
+            GROUP BY attribution_id, provider, model, feature
+            UNION ALL
+            SELECT e.attribution_id, e.provider, e.model, e.feature, line.key, NULL, NULL, sum((line.value ->> 'quantity')::numeric),
+                   sum((line.value ->> 'quantity')::numeric) FILTER (WHERE line.value ->> 'price' IS NULL)
             FROM ledger_entries AS e CROSS JOIN LATERAL jsonb_each(e.lines) AS line
             WHERE e.organization_id = \(organization) AND e.occurred_at >= \(span.start) AND e.occurred_at < \(span.end)
-            GROUP BY 1, 2, 3, 4, 5
-        ), names AS (
-            SELECT id, coalesce(cost_center, '') AS cost_center, team_id, team_name, project_id, project_name, environment
-            FROM attributions WHERE organization_id = \(organization)
-        ), calls AS (
-            SELECT cost_center, team_id, team_name, project_id, project_name, provider, model, feature, environment,
-                   sum(requests)::bigint AS requests, sum(cost) AS cost
-            FROM called JOIN names ON names.id = attribution_id GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
-        ), units AS (
-            SELECT cost_center, team_id, team_name, project_id, project_name, provider, model, feature, environment, kind,
-                   sum(quantity) AS quantity, sum(unpriced) AS unpriced
-            FROM used JOIN names ON names.id = attribution_id GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
-        ), usages AS (
-            SELECT cost_center, team_id, team_name, project_id, project_name, provider, model, feature, environment,
-                   jsonb_object_agg(kind, quantity::text) AS quantities, coalesce(sum(unpriced), 0) AS unpriced
-            FROM units GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+            GROUP BY e.attribution_id, e.provider, e.model, e.feature, line.key
+        ), kinds AS (
+            SELECT coalesce(a.cost_center, '') AS cost_center, a.team_id, a.team_name, a.project_id, a.project_name, p.provider, p.model,
+                   coalesce(p.feature, '') AS feature, a.environment, p.kind, sum(p.requests) AS requests, sum(p.cost) AS cost,
+                   sum(p.quantity) AS quantity, sum(p.unpriced) AS unpriced
+            FROM parts AS p JOIN attributions AS a ON a.organization_id = \(organization) AND a.id = p.attribution_id
+            GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
         )
-        SELECT cost_center, team_id, team_name, project_id, project_name, provider, model, feature, environment, requests, cost,
-               coalesce(unpriced, 0), coalesce(quantities, '{}')
-        FROM calls LEFT JOIN usages USING (cost_center, team_id, team_name, project_id, project_name, provider, model, feature, environment)
+        SELECT cost_center, team_id, team_name, project_id, project_name, provider, model, feature, environment, sum(requests)::bigint,
+               sum(cost), coalesce(sum(unpriced), 0),
+               coalesce(jsonb_object_agg(kind, quantity::text) FILTER (WHERE kind IS NOT NULL), '{}')
+        FROM kinds GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
         ORDER BY cost_center COLLATE "C", team_name COLLATE "C", project_name COLLATE "C", model COLLATE "C", feature COLLATE "C",
                  environment COLLATE "C", team_id, project_id, provider COLLATE "C"
         """
