@@ -29,7 +29,7 @@ let package = Package(
     products: [.executable(name: "bursar", targets: ["bursar"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
-        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: [.defaults, "YAML"]),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
@@ -66,7 +66,7 @@ let package = Package(
         .executableTarget(
             name: "bursar",
             dependencies: [
-                "Server",
+                "Budgets", "Chargeback", "JSON", "Outbound", "Postgres", "Server", "Store", lifecycle, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
@@ -82,7 +82,7 @@ let package = Package(
         tests("Budgets", ["TestSupport"]),
         tests("Postgres", ["TestSupport"]),
         tests("Outbound", ["TestSupport"]),
-        tests("Store", ["TestSupport"]),
+        tests("Store", ["TestSupport", lifecycle, logging]),
         tests("Ledger", ["TestSupport"]),
         tests("Alerts", ["TestSupport"]),
         tests("Chargeback", ["TestSupport"]),
