@@ -61,7 +61,7 @@ extension Wire {
     private static func start(_ pairs: [(String, String)]) -> OpaquePointer? {
         var keywords = unsafe pairs.map { unsafe UnsafePointer<CChar>(strdup($0.0)) }
         var values = unsafe pairs.map { unsafe UnsafePointer<CChar>(strdup($0.1)) }
-        defer { unsafe (keywords + values).forEach { unsafe free(UnsafeMutableRawPointer(mutating: $0)) } }
+        defer { _ = unsafe (keywords + values).map { unsafe free(UnsafeMutableRawPointer(mutating: $0)) } }
         unsafe keywords.append(nil)
         unsafe values.append(nil)
         return unsafe PQconnectStartParams(keywords, values, 0)

@@ -53,8 +53,10 @@ extension Wire {
                 try run(queries, framing, &exchange)
             }
         }
-        if let failure = exchange.failure { throw failure }
-        return exchange.results
+        guard let failure = exchange.failure else { return exchange.results }
+        // A server that has become read-only is no longer the one to talk to, however well it answers.
+        if failure.sqlState == "25006" { isBroken = true }
+        throw failure
     }
 
     /// One attempt. Returns with `failure` set when the server refused something and the connection is in order.

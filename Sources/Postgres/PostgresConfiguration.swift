@@ -62,12 +62,15 @@ public struct PostgresConfiguration: Sendable {
     public init(url: String) throws(PostgresError) {
         guard var pairs = parseConnectionString(url) else { throw PostgresError(.misuse, "the database URL cannot be read") }
         let names = (pairs.removeValue(forKey: "host") ?? "localhost").split(separator: ",").map(String.init)
-        let ports = (pairs.removeValue(forKey: "port") ?? "").split(separator: ",").map { Int($0) }
-        guard !names.isEmpty, ports.count <= 1 || ports.count == names.count, !ports.contains(nil) else {
+        // An empty port, as in `h1,h2:6000`, is the usual one.
+        let ports = (pairs.removeValue(forKey: "port") ?? "5432").split(separator: ",", omittingEmptySubsequences: false).map {
+            $0.isEmpty ? 5432 : Int($0)
+        }
+        guard !names.isEmpty, ports.count == 1 || ports.count == names.count, !ports.contains(nil) else {
             throw PostgresError(.misuse, "the database URL's hosts and ports do not match")
         }
         hosts = names.enumerated().map { index, name in
-            Host(name, port: (ports.count == 1 ? ports[0] : index < ports.count ? ports[index] : nil) ?? 5432)
+            Host(name, port: (ports.count == 1 ? ports[0] : ports[index]) ?? 5432)
         }
         user = pairs.removeValue(forKey: "user") ?? "postgres"
         password = pairs.removeValue(forKey: "password")
@@ -98,12 +101,14 @@ public struct PostgresConfiguration: Sendable {
 
     /// What one exchange with the server may take in all; nil for no bound. Longer than the server's own timeout, so that the
     /// server, which can say more, speaks first.
-    var exchangeTimeout: Duration? { statementTimeout > .zero ? statementTimeout + .seconds(5) : nil }
+    var exchangeTimeout: Duration? { statementTimeout > .zero ? statementTimeout + answerGrace : nil }
+    /// How much longer than `statementTimeout` an answer may take on its way.
+    var answerGrace: Duration = .seconds(5)
 
     /// The keywords and values for one host.
     func keywords(for host: Host) -> [(String, String)] {
         var pairs = [
-            "gssencmode": "disable", "sslmode": "prefer", "passfile": "/dev/null", "target_session_attrs": "read-write",
+            "gssencmode": "disable", "sslmode": "prefer", "passfile": "/nonexistent", "target_session_attrs": "read-write",
             "keepalives": "1", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3",
             "tcp_user_timeout": "15000",
         ]

@@ -47,8 +47,9 @@ public actor PostgresConnection {
 
     /// Commits statements as one transaction in one round trip: BEGIN, the queries, COMMIT. All or nothing.
     ///
-    /// Returns only when COMMIT was answered `COMMIT`. Throws what the first failing statement threw, with everything rolled back
-    /// and the connection usable; `.outcomeUnknown` when the connection was lost before COMMIT was answered; `.misuse` inside a transaction.
+    /// Returns only when COMMIT was answered `COMMIT`. Throws what the first failing statement threw, with everything rolled
+    /// back and the connection usable; `.outcomeUnknown` when the connection was lost before COMMIT was answered; `.misuse`
+    /// inside a transaction.
     @discardableResult public func flight(_ queries: [Query]) throws(PostgresError) -> [PostgresResult] {
         try exchange(queries, framing: .transaction)
     }

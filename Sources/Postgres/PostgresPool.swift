@@ -53,8 +53,8 @@ public final class PostgresPool: Sendable, Service {
     /// Runs `body` on a connection, on that connection's own thread, and takes the connection back afterwards.
     ///
     /// `deadline` bounds the wait for a connection, not `body`. Throws `.poolExhausted` when it passes or too many wait,
-    /// `.cancelled` when the task is cancelled while it waits, `.connection` at once when the server cannot be reached; otherwise what `body` throws.
-    /// A connection that `body` leaves inside a transaction is closed.
+    /// `.cancelled` when the task is cancelled while it waits, `.connection` at once when the server cannot be reached;
+    /// otherwise what `body` throws. A connection that `body` leaves inside a transaction is closed.
     public func withConnection<T: Sendable>(
         deadline: Duration = .seconds(5), _ body: @Sendable (isolated PostgresConnection) async throws -> T
     ) async throws -> T {
@@ -155,7 +155,7 @@ enum Lending<T: Sendable>: Sendable {
 }
 
 extension PostgresConnection {
-    /// Runs a borrower's body unless the connection has died in the meantime. Only a connection between transactions is fit for the next one.
+    /// Runs a borrower's body unless the connection has died in the meantime. Only one between transactions is fit for the next.
     func lend<T: Sendable>(_ body: @Sendable (isolated PostgresConnection) async throws -> T) async -> Lending<T> {
         guard let wire, wire.isIdle, !wire.isStale() else {
             close()

@@ -19,8 +19,8 @@ public struct Row: Sendable {
 
     /// Reads all columns: `let (id, name) = try row.decode(as: (TeamID, String).self)`.
     ///
-    /// Throws `.decoding`, naming column and expected type, for another number of columns, a column of another type, NULL where the Swift type is not optional, and
-    /// values that do not fit.
+    /// Throws `.decoding`, naming column and expected type, for another number of columns, a column of another type, NULL where
+    /// the Swift type is not optional, and values that do not fit.
     @inlinable public func decode<each Value: PostgresDecodable>(
         as types: (repeat each Value).Type
     ) throws(PostgresError) -> (repeat each Value) {

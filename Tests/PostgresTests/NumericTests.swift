@@ -2,10 +2,11 @@
 import Postgres
 import Testing
 
-@Suite struct NumericTests {
+@Suite(.serialized) struct NumericTests {
     static let cases: [(Int128, Int, String)] = [
         (0, 0, "0"), (0, 12, "0.000000000000"), (1, 0, "1"), (-1, 0, "-1"), (1, 1, "0.1"), (10, 1, "1.0"), (9999, 0, "9999"),
-        (10000, 0, "10000"), (10001, 4, "1.0001"), (1, 4, "0.0001"), (1, 5, "0.00001"), (1, 12, "0.000000000001"), (-1, 12, "-0.000000000001"),
+        (10000, 0, "10000"), (10001, 4, "1.0001"), (1, 4, "0.0001"), (1, 5, "0.00001"), (1, 12, "0.000000000001"),
+        (-1, 12, "-0.000000000001"),
         (12_340_000_000_000, 12, "12.340000000000"), (100_000_000, 0, "100000000"), (1_000_000_000_000, 12, "1.000000000000"),
         (123_456_789_012_345_678, 3, "123456789012345.678"), (-5, 2, "-0.05"), (50_000_000_000, 7, "5000.0000000"),
         (1, 38, "0.00000000000000000000000000000000000001"), (1, 50, "0." + String(repeating: "0", count: 49) + "1"),
@@ -31,7 +32,8 @@ import Testing
     func random() async throws {
         var generator = SplitMix(state: 20_260_801)
         let values = (0..<1000).map { _ in
-            let digits = Int128(truncatingIfNeeded: UInt128.random(in: 0 ... .max, using: &generator)) >> Int.random(in: 0...127, using: &generator)
+            let digits =
+                Int128(truncatingIfNeeded: UInt128.random(in: 0 ... .max, using: &generator)) >> Int.random(in: 0...127, using: &generator)
             return Numeric(coefficient: digits, scale: Int.random(in: 0...45, using: &generator))
         }
         let (back, texts) = try await onConnection { connection in
@@ -41,9 +43,12 @@ import Testing
         for (value, text) in zip(values, texts) { #expect(text == Self.text(value)) }
     }
 
-    @Test("What is no finite decimal of 128 bits is refused", arguments: [
-        "NaN", "Infinity", "-Infinity", "170141183460469231731687303715884105728", "-170141183460469231731687303715884105729", "1e60", "1e-1001",
-    ])
+    @Test(
+        "What is no finite decimal of 128 bits is refused",
+        arguments: [
+            "NaN", "Infinity", "-Infinity", "170141183460469231731687303715884105728", "-170141183460469231731687303715884105729", "1e60",
+            "1e-1001",
+        ])
     func refused(text: String) async throws {
         let error = await failure {
             try await onConnection { _ = try $0.query("SELECT \(text)::text::numeric AS amount").rows[0].decode(as: Numeric.self) }

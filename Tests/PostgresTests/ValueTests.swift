@@ -2,7 +2,7 @@
 import Postgres
 import Testing
 
-@Suite struct ValueTests {
+@Suite(.serialized) struct ValueTests {
     /// Binds a value, reads it back, and reads Postgres's own text of it.
     static func trip<V: PostgresEncodable & PostgresDecodable>(
         _ value: V, on connection: isolated PostgresConnection
@@ -82,9 +82,9 @@ import Testing
     @Test("Microseconds")
     func microseconds() async throws {
         let cases: [(Int64, String)] = [
-        (0, "1970-01-01 00:00:00+00"), (-1, "1969-12-31 23:59:59.999999+00"), (946_684_800_000_000, "2000-01-01 00:00:00+00"),
-        (1_754_000_000_123_456, "2025-07-31 22:13:20.123456+00"), (-210_866_803_200_000_000, "4714-11-24 00:00:00+00 BC"),
-        (.max, "294247-01-10 04:00:54.775807+00"),
+            (0, "1970-01-01 00:00:00+00"), (-1, "1969-12-31 23:59:59.999999+00"), (946_684_800_000_000, "2000-01-01 00:00:00+00"),
+            (1_754_000_000_123_456, "2025-07-31 22:13:20.123456+00"), (-210_866_803_200_000_000, "4714-11-24 00:00:00+00 BC"),
+            (.max, "294247-01-10 04:00:54.775807+00"),
         ]
         try await Self.check(cases.map { (Timestamp(microseconds: $0.0), $0.1) })
     }
@@ -95,10 +95,12 @@ import Testing
         #expect(error?.sqlState == "22008")
     }
 
-    @Test("Infinity is no point in time, and what 64 bits since 1970 cannot hold is an error", arguments: [
-        ("infinity", "infinity is no point in time"), ("-infinity", "infinity is no point in time"),
-        ("294276-12-31", "a time after the year 294246"),
-    ])
+    @Test(
+        "Infinity is no point in time, and what 64 bits since 1970 cannot hold is an error",
+        arguments: [
+            ("infinity", "infinity is no point in time"), ("-infinity", "infinity is no point in time"),
+            ("294276-12-31", "a time after the year 294246"),
+        ])
     func infinity(value: String, reason: String) async throws {
         let error = await failure {
             try await onConnection { _ = try $0.query("SELECT \(value)::text::timestamptz AS at").rows[0].decode(as: Timestamp.self) }
@@ -119,7 +121,9 @@ import Testing
         try await Self.check([(String?.none, nil)])
         try await Self.check([(Int64?.none, nil), (7, "7")])
         try await Self.check([([Int64]?.none, nil), ([7], "{7}")])
-        let error = await failure { try await onConnection { _ = try $0.query("SELECT NULL::int8 AS spent").rows[0].decode(as: Int64.self) } }
+        let error = await failure {
+            try await onConnection { _ = try $0.query("SELECT NULL::int8 AS spent").rows[0].decode(as: Int64.self) }
+        }
         #expect(error?.description == "postgres decoding: column spent, expected int8: NULL")
     }
 
@@ -140,11 +144,13 @@ import Testing
         try await Self.check([(long, "{" + long.map(\.description).joined(separator: ",") + "}")])
     }
 
-    @Test("Arrays of two dimensions and NULLs among values are refused", arguments: [
-        ("SELECT ARRAY[[1,2],[3,4]]::int8[] AS list", "an array of 2 dimensions"),
-        ("SELECT ARRAY[1,NULL]::int8[] AS list", "NULL in an array of values"),
-        ("SELECT ARRAY['1']::text[] AS list", "the column's type has object id 1009"),
-    ] as [(Query, String)])
+    @Test(
+        "Arrays of two dimensions and NULLs among values are refused",
+        arguments: [
+            ("SELECT ARRAY[[1,2],[3,4]]::int8[] AS list", "an array of 2 dimensions"),
+            ("SELECT ARRAY[1,NULL]::int8[] AS list", "NULL in an array of values"),
+            ("SELECT ARRAY['1']::text[] AS list", "the column's type has object id 1009"),
+        ] as [(Query, String)])
     func refusedArrays(query: Query, reason: String) async throws {
         let error = await failure { try await onConnection { _ = try $0.query(query).rows[0].decode(as: [Int64].self) } }
         #expect(error?.description == "postgres decoding: column list, expected int8[]: " + reason)

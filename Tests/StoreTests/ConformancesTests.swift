@@ -3,10 +3,10 @@ import Budgets
 import Logging
 import Postgres
 import Store
-import Testing
 import TestSupport
+import Testing
 
-@Suite struct ConformancesTests {
+@Suite(.serialized) struct ConformancesTests {
     static func trip<V: PostgresEncodable & PostgresDecodable>(_ values: [V]) async throws -> ([V], [String]) {
         try await withDatabase { configuration in
             let connection = try await PostgresConnection.connect(configuration, logger: Logger(label: "tests"))
@@ -24,16 +24,20 @@ import TestSupport
 
     @Test("Amounts are numerics of twelve digits")
     func amounts() async throws {
-        let amounts = [Amount.zero, Amount(pico: 1), Amount(pico: -1), Amount(whole: 5000), .maximum, Amount(pico: .max), Amount(pico: .min)]
+        let amounts = [
+            Amount.zero, Amount(pico: 1), Amount(pico: -1), Amount(whole: 5000), .maximum, Amount(pico: .max), Amount(pico: .min),
+        ]
         let (back, texts) = try await Self.trip(amounts)
         #expect(back == amounts)
         #expect(texts[..<4] == ["0.000000000000", "0.000000000001", "-0.000000000001", "5000.000000000000"])
     }
 
-    @Test("Numerics of fewer digits are amounts, of more only when nothing is lost", arguments: [
-        ("5", Amount(whole: 5)), ("-0.5", Amount(pico: -500_000_000_000)), ("1.0000000000000000", Amount(whole: 1)),
-        ("0.0000000000001", nil), ("1e30", nil), ("NaN", nil),
-    ] as [(String, Amount?)])
+    @Test(
+        "Numerics of fewer digits are amounts, of more only when nothing is lost",
+        arguments: [
+            ("5", Amount(whole: 5)), ("-0.5", Amount(pico: -500_000_000_000)), ("1.0000000000000000", Amount(whole: 1)),
+            ("0.0000000000001", nil), ("1e30", nil), ("NaN", nil),
+        ] as [(String, Amount?)])
     func otherScales(text: String, amount: Amount?) async throws {
         let read: Amount? = try await withDatabase { configuration in
             let connection = try await PostgresConnection.connect(configuration, logger: Logger(label: "tests"))
