@@ -1,0 +1,112 @@
+/// An organization with endpoints and an outbox in a real Postgres, for tests of the dispatcher.
+import Budgets
+import JSON
+import Outbound
+import Postgres
+import ServiceLifecycle
+import Store
+import Synchronization
+import TestSupport
+
+@testable import Alerts
+
+struct Outbox: Sendable {
+    static let organization = OrganizationID(high: 0x1111, low: 1)
+
+    let store: Store
+    let sealer: Sealer
+    private let numbers = Numbers()
+
+    init(_ configuration: PostgresConfiguration) async throws {
+        store = Store(pool: PostgresPool(configuration, size: 4, logger: testLogger))
+        sealer = try Sealer(masterKey: Array(repeating: 42, count: 32))
+        try await run(
+            "INSERT INTO organizations (organization_id, name, time_zone) VALUES (\(Outbox.organization), 'Acme', 'Europe/Berlin')")
+    }
+
+    @discardableResult func run(_ query: Query) async throws -> PostgresResult {
+        try await store.pool.withConnection { connection in try connection.query(query) }
+    }
+
+    func endpoint(_ credentials: EndpointCredentials, minPercent: Int64 = 0, events: [String] = ["budget.*"]) async throws -> EndpointID {
+        let id = EndpointID(high: 0x2222, low: numbers.next())
+        _ = try await store.createEndpoint(
+            id, of: Outbox.organization, name: "endpoint \(id)", credentials: credentials, events: events, minPercent: minPercent,
+            sealer: sealer)
+        return id
+    }
+
+    func webhook(_ receiver: Receiver, _ path: String = "/hook") async throws -> EndpointID {
+        try await endpoint(.webhook(url: receiver.url(path), secret: Outbox.secret))
+    }
+
+    /// The secret of every webhook here.
+    static let secret: WebhookSecret = {
+        var generator = SeededGenerator(seed: 5)
+        return WebhookSecret(using: &generator)
+    }()
+
+    /// Writes events and their deliveries as the engine does.
+    @discardableResult func post(_ count: Int = 1, threshold: Int64 = 90) async throws -> [EventID] {
+        let rows = (0..<count).map { _ in
+            let id = EventID(high: 0x3333, low: numbers.next())
+            let body = eventBody(id: id.description, threshold: threshold)
+            return EventRow(
+                organization: Outbox.organization, id: id, type: body["type"]?.string ?? "", severity: "error", percent: threshold,
+                body: JSONB(text: body.text), at: .now())
+        }
+        _ = try await store.pool.withConnection { connection in
+            try connection.flight([AlertWrites.events(rows), AlertWrites.deliveries(rows)])
+        }
+        return rows.map(\.id)
+    }
+
+    /// Runs a dispatcher beside `body`, then shuts it down gracefully and returns when it has ended.
+    func dispatching(allow: [String] = ["127.0.0.0/8"], sealer: Sealer? = nil, _ body: @Sendable (AlertDispatcher) async throws -> Void)
+        async throws
+    {
+        let outbound = OutboundClient(allowTargets: allow.compactMap { CIDR($0) }, logger: testLogger)
+        let dispatcher = AlertDispatcher(store: store, sealer: sealer ?? self.sealer, outbound: outbound, logger: testLogger)
+        let group = ServiceGroup(services: [dispatcher], logger: testLogger)
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            try await body(dispatcher)
+            await group.triggerGracefulShutdown()
+            try await tasks.waitForAll()
+        }
+        outbound.shutdown()
+    }
+
+    /// State, attempts, seconds until the next attempt and last error of each delivery, in the order of their events.
+    func deliveries() async throws -> [(state: String, attempts: Int64, wait: Int64, error: String?)] {
+        try await run(
+            """
+            SELECT state, attempts, extract(epoch FROM next_attempt_at - now())::bigint, last_error FROM deliveries ORDER BY event_id, endpoint_id
+            """
+        ).rows.map { row in
+            let (state, attempts, wait, error) = try row.decode(as: (String, Int64, Int64, String?).self)
+            return (state, attempts, wait, error)
+        }
+    }
+
+    /// Time passes: everything waiting is due.
+    func makeDue() async throws {
+        try await run(
+            "UPDATE deliveries SET next_attempt_at = now(), lease_until = least(lease_until, now()) WHERE state IN ('pending', 'sending')")
+    }
+
+    func close() async { await store.pool.shutdown() }
+}
+
+private final class Numbers: Sendable {
+    private let last = Atomic<UInt64>(0)
+    func next() -> UInt64 { last.wrappingAdd(1, ordering: .relaxed).newValue }
+}
+
+func withOutbox(_ body: (Outbox) async throws -> Void) async throws {
+    try await withDatabase { configuration in
+        let outbox = try await Outbox(configuration)
+        try await body(outbox)
+        await outbox.close()
+    }
+}
