@@ -3,6 +3,7 @@ import Budgets
 import HTTPTypes
 import Hummingbird
 import Ledger
+import Outbound
 import Postgres
 import Store
 
@@ -11,6 +12,8 @@ struct API: Sendable {
     let authenticator: Authenticator
     let metrics: HTTPMetrics
     let engine: Engine
+    let sealer: Sealer
+    let outbound: OutboundClient
     let now: @Sendable () -> Instant
 }
 

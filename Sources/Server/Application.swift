@@ -1,4 +1,5 @@
 /// The wiring: every part made once, in one place, for `bursar serve` and for tests alike.
+import Alerts
 public import Budgets
 import HTTPTypes
 import Hummingbird
@@ -6,6 +7,7 @@ import HummingbirdCore
 import Ledger
 public import Logging
 import NIOCore
+import Outbound
 import Postgres
 public import ServiceLifecycle
 public import Store
@@ -14,8 +16,13 @@ public import UnixSignals
 /// How long what is under way may take when the server is asked to stop; then it is cancelled (law 11).
 public let gracefulShutdownBound: Duration = .seconds(30)
 
+/// A setting with which the server cannot start.
+public struct SettingsFault: Error, CustomStringConvertible {
+    public let description: String
+}
+
 /// Everything that runs, in the order in which it starts. Stopping goes the other way round: the HTTP server first, so that nothing
-/// new comes in, then the engine, which serves what waits, and the pool last.
+/// new comes in, then the engine, which serves what waits, then the alerts' dispatcher, and the pool last.
 ///
 /// - Parameters:
 ///   - now: The clock, for tests to hold.
@@ -23,26 +30,36 @@ public let gracefulShutdownBound: Duration = .seconds(30)
 public func buildServices(
     _ settings: ServerSettings, now: @escaping @Sendable () -> Instant = { Instant.now() }, logger: Logger,
     onRunning: @escaping @Sendable (Int) async -> Void = { _ in }
-) -> [any Service] {
+) throws -> [any Service] {
+    let sealer = try Sealer(masterKey: settings.secretKey)
+    let allowed = try settings.allowTargets.map { text in
+        guard let block = CIDR(text) else { throw SettingsFault(description: "«\(text)» is no block of addresses such as 10.0.0.0/8") }
+        return block
+    }
+    let outbound = OutboundClient(allowTargets: allowed, logger: logger)
     let pool = PostgresPool(settings.database, size: settings.poolSize, logger: logger)
-    let ledger = Ledger(
-        settings.database, laneCount: settings.laneCount, sweepInterval: settings.sweepInterval, now: now, logger: logger)
     let store = Store(pool: pool)
+    let dispatcher = AlertDispatcher(store: store, sealer: sealer, outbound: outbound, logger: logger)
+    let ledger = Ledger(
+        settings.database, laneCount: settings.laneCount, sweepInterval: settings.sweepInterval, now: now,
+        onAlerts: { dispatcher.wake() }, logger: logger)
     let api = API(
         store: store, authenticator: Authenticator { try await store.credential(sha256: $0) },
         metrics: HTTPMetrics(routes.map { ($0.method, $0.path) }),
         engine: Engine(
             submit: { await ledger.submit($0, for: $1) }, isConnected: { ledger.isConnected }, figures: { ledger.figures }),
-        now: now)
-    return [pool, ledger, buildApplication(api, host: settings.host, port: settings.port, logger: logger, onRunning: onRunning)]
+        sealer: sealer, outbound: outbound, now: now)
+    return [
+        pool, dispatcher, ledger, buildApplication(api, host: settings.host, port: settings.port, logger: logger, onRunning: onRunning),
+    ]
 }
 
 /// The services as one group, which ends when a signal comes or `triggerGracefulShutdown()` is called.
 public func buildServer(
     _ settings: ServerSettings, gracefulShutdownSignals: [UnixSignal] = [], now: @escaping @Sendable () -> Instant = { Instant.now() },
     logger: Logger, onRunning: @escaping @Sendable (Int) async -> Void = { _ in }
-) -> ServiceGroup {
-    let services = buildServices(settings, now: now, logger: logger, onRunning: onRunning)
+) throws -> ServiceGroup {
+    let services = try buildServices(settings, now: now, logger: logger, onRunning: onRunning)
     var configuration = ServiceGroupConfiguration(
         services: services.map { ServiceGroupConfiguration.ServiceConfiguration(service: $0) },
         gracefulShutdownSignals: gracefulShutdownSignals, logger: logger)

@@ -38,7 +38,7 @@ extension FieldRule where Value == String {
 extension FieldRule where Value == [Int64] {
     /// Ascending percentages, each once. Above 1,000 % nobody is told anything new.
     static var thresholds: FieldRule {
-        .list(.integer(1...1000), 0...20).where_("must ascend, each once") { list in zip(list, list.dropFirst()).allSatisfy(<) }
+        .list(.integer(1...1000), 0...20).that("must ascend, each once") { list in zip(list, list.dropFirst()).allSatisfy(<) }
     }
 }
 

@@ -10,7 +10,7 @@ extension API {
 
     @Sendable func createModel(_ exchange: Exchange) async throws -> Response {
         var fields = try exchange.fields()
-        let name = fields.require("name", .text(1...200).where_("must not have *") { !$0.utf8.contains(UInt8(ascii: "*")) })
+        let name = fields.require("name", .text(1...200).that("must not have *") { !$0.utf8.contains(UInt8(ascii: "*")) })
         let provider = fields.require("provider", .text(1...100))
         let maxInputTokens = fields.optional("max_input_tokens", API.tokens)
         let maxOutputTokens = fields.optional("max_output_tokens", API.tokens)
@@ -58,13 +58,13 @@ extension API {
     @Sendable func createPrice(_ exchange: Exchange) async throws -> Response {
         var fields = try exchange.fields()
         let model = fields.require("model", .text(1...200))
-        let kind = fields.require("usage_kind", .text(1...50).where_("must be a usage kind such as input", Usage.isKind))
+        let kind = fields.require("usage_kind", .text(1...50).that("must be a usage kind such as input", Usage.isKind))
         let serviceTier = fields.optional("service_tier", .word(1...50)) ?? "standard"
         let contextFrom = fields.optional("context_from", .integer(0...1_000_000_000)) ?? 0
         // Six digits, so that the cost of any whole usage is exact (law 5); a bound under which no sum can overflow.
         let amount = fields.require(
             "amount_per_million",
-            .writtenAmount(fractionDigits: 6).where_("must be at most 1000000000") { $0 <= Amount(whole: 1_000_000_000) })
+            .writtenAmount(fractionDigits: 6).that("must be at most 1000000000") { $0 <= Amount(whole: 1_000_000_000) })
         let validFrom = fields.optional("valid_from", .instant) ?? exchange.now
         let source = fields.optional("source", .text(1...500)) ?? "api"
         try fields.finish()

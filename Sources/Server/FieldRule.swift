@@ -30,7 +30,7 @@ extension Result where Failure == FieldFaults {
 
 extension FieldRule {
     /// A further condition on the value.
-    func where_(_ detail: String, _ condition: @escaping @Sendable (Value) -> Bool) -> FieldRule {
+    func that(_ detail: String, _ condition: @escaping @Sendable (Value) -> Bool) -> FieldRule {
         FieldRule(placeholder: placeholder) { json in
             read(json).flatMap { condition($0) ? .success($0) : .fault(.invalidValue, detail) }
         }
@@ -97,15 +97,15 @@ extension FieldRule where Value == String {
 
     /// Lower-case letters, digits and some signs: words that become parts of names elsewhere.
     static func word(_ length: ClosedRange<Int>, alphabet: String = "abcdefghijklmnopqrstuvwxyz0123456789_-") -> FieldRule {
-        text(length).where_("must start with a letter or digit and have only \(alphabet)") { text in
+        text(length).that("must start with a letter or digit and have only \(alphabet)") { text in
             text.first.map { $0 != "_" && $0 != "-" } ?? false && text.allSatisfy(alphabet.contains)
         }
     }
 
     /// A pattern against names: `*` stands for any run of characters.
-    static var pattern: FieldRule { text(1...200).where_("must be a pattern") { Pattern($0) != nil } }
+    static var pattern: FieldRule { text(1...200).that("must be a pattern") { Pattern($0) != nil } }
 
-    static var timeZone: FieldRule { text(1...100).where_("must be an IANA time zone") { Zone($0) != nil } }
+    static var timeZone: FieldRule { text(1...100).that("must be an IANA time zone") { Zone($0) != nil } }
 }
 
 extension FieldRule where Value == Bool {

@@ -56,8 +56,17 @@ let routes: [Route] = [
     Route(.post, "/v1/usage", .needs(.call), API.bookUsage),
 
     // Alerts
+    Route(.post, "/v1/endpoints", .needs(.changeStructure), API.createEndpoint),
+    Route(.get, "/v1/endpoints", .needs(.readStructure), API.listEndpoints),
+    Route(.get, "/v1/endpoints/{id}", .needs(.readStructure), API.readEndpoint),
+    Route(.patch, "/v1/endpoints/{id}", .needs(.changeStructure), API.changeEndpoint),
+    Route(.delete, "/v1/endpoints/{id}", .needs(.changeStructure), API.archiveEndpoint),
     Route(.get, "/v1/alerts", .needs(.readSpend), API.listAlerts),
     Route(.get, "/v1/deliveries", .needs(.readSpend), API.listDeliveries),
+
+    // Chargeback
+    Route(.get, "/v1/statements/{month}", .needs(.readSpend), API.readStatement),
+    Route(.get, "/v1/statements/{month}/export", .needs(.export), API.exportStatement),
 
     // Operations
     Route(.get, "/health/live", .open, API.live),
