@@ -80,7 +80,7 @@ let package = Package(
             swiftSettings: strict),
         tests("JSON"),
         tests("Budgets", ["TestSupport"]),
-        tests("Postgres", ["TestSupport"]),
+        tests("Postgres", ["TestSupport", lifecycle, logging]),
         tests("Outbound", ["TestSupport"]),
         tests("Store", ["TestSupport", lifecycle, logging]),
         tests("Ledger", ["TestSupport"]),
@@ -92,6 +92,12 @@ let package = Package(
                 "TestSupport", .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
             ]),
-        tests("Server", ["TestSupport", "Yams", .product(name: "HummingbirdTesting", package: "hummingbird")]),
+        tests(
+            "Server",
+            [
+                "Budgets", "JSON", "Postgres", "Store", "TestSupport", "Yams", lifecycle, logging,
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "HummingbirdTesting", package: "hummingbird"), .product(name: "NIOCore", package: "swift-nio"),
+            ]),
     ]
 )
