@@ -31,6 +31,8 @@ struct PoolState<Connection, Waiter> {
     private(set) var idle: [Idle] = []
     /// Slots in use by callers: lent, or being opened.
     private(set) var lent = 0
+    /// Those of them whose connection is only being opened.
+    private var opening = 0
     private(set) var isShutDown = false
     private var waiting: [UInt64: Waiter] = [:]
     /// Numbers in order of arrival, some of whom may have left.
@@ -61,7 +63,7 @@ struct PoolState<Connection, Waiter> {
         guard !isShutDown else { return .refused(.poolIsShutDown) }
         if waiting.isEmpty {
             if let grant = takeGrant(at: now) { return .granted(grant) }
-            if lent == 0, let failure { return .refused(failure) }
+            if lent == opening, let failure { return .refused(failure) }
         }
         guard waiting.count < Self.maximumWaiters else {
             return .refused(PostgresError(.poolExhausted, "\(waiting.count) callers wait already"))
@@ -99,6 +101,7 @@ struct PoolState<Connection, Waiter> {
     /// A caller could open a connection, and keeps it: the server is there.
     mutating func opened(at now: ContinuousClock.Instant) -> Consequences {
         var consequences = Consequences()
+        opening -= 1
         failure = nil
         pauseEnd = nil
         pause = .zero
@@ -106,14 +109,18 @@ struct PoolState<Connection, Waiter> {
         return consequences
     }
 
+    /// A caller found its connection dead and opens another one in its slot.
+    mutating func reopening() { opening += 1 }
+
     /// A caller could not open a connection. When no other connection may come back, those who wait hear of it at once.
     mutating func failedToOpen(_ error: PostgresError, at now: ContinuousClock.Instant) -> Consequences {
         var consequences = Consequences()
         lent -= 1
+        opening -= 1
         failure = error
         pause = min(max(pause * 2, Self.firstPause), Self.lastPause)
         pauseEnd = now + pause
-        if lent == 0, idle.isEmpty { refuseAll(error, &consequences) }
+        if lent == opening, idle.isEmpty { refuseAll(error, &consequences) }
         return consequences
     }
 
@@ -133,9 +140,12 @@ struct PoolState<Connection, Waiter> {
             lent += 1
             return .connection(connection)
         }
+        // After a failure one caller at a time tries the server; the others need not wait for its silence.
+        if failure != nil, opening > 0 { return nil }
         if let pauseEnd, now < pauseEnd { return nil }
         guard lent < size else { return nil }
         lent += 1
+        opening += 1
         return .slot
     }
 

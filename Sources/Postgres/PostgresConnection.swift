@@ -41,6 +41,7 @@ public actor PostgresConnection {
 
     /// Runs statements in one round trip, without BEGIN and COMMIT of its own: inside an open transaction they join it, outside
     /// they are one implicit transaction. Results come in the queries' order; the first error is thrown and the rest did not run.
+    /// After an error inside an open transaction that is left failed, and ROLLBACK is the caller's to send.
     @discardableResult public func pipeline(_ queries: [Query]) throws(PostgresError) -> [PostgresResult] {
         try exchange(queries, framing: .none)
     }

@@ -13,7 +13,8 @@ public struct PostgresError: Error, Hashable {
         case connection
         /// The connection was lost after COMMIT had been sent: it may or may not have happened. Resolve it by ids, never guess.
         case outcomeUnknown
-        /// A statement, a lock wait or an exchange took longer than allowed. Nothing was committed.
+        /// A statement, a lock wait or an exchange took longer than allowed. Nothing was committed, except perhaps, when it was
+        /// we who gave up (`sqlState` is nil), a single statement outside of a transaction.
         case timeout
         /// No connection became free within the deadline, or too many callers were waiting already.
         case poolExhausted

@@ -65,6 +65,7 @@ public final class PostgresPool: Sendable, Service {
             switch await lent.connection.lend(body) {
             case .stale:
                 // Its slot stays ours, so a fresh one can take its place.
+                shared.withLock { $0.state.reopening() }
                 lent = try await open(until: end)
             case .returned(let result, let isFit):
                 let returned = isFit ? lent : nil

@@ -86,20 +86,29 @@ import Testing
         state.enqueue("a", number: 1)
         #expect(ask() == "wait")
         state.enqueue("b", number: 2)
-        #expect(told(giveBack(nil)) == ["a gets slot", "b gets slot"])
-        state.enqueue("c", number: 3)
-        #expect(told(state.failedToOpen(Self.away, at: Self.start)) == [])
-        #expect(told(state.failedToOpen(Self.away, at: Self.start)) == ["c hears nobody there"])
+        #expect(told(giveBack(nil)) == ["a gets slot"])
+        #expect(told(state.failedToOpen(Self.away, at: Self.start)) == ["b hears nobody there"])
         #expect(state.lent == 0)
     }
 
     @Test("Whoever gets through again lets the others try at once")
     mutating func recovery() {
         #expect([ask(), ask()] == ["slot", "slot"])
+        _ = state.opened(at: Self.start)
         _ = state.failedToOpen(Self.away, at: Self.start)
         #expect(ask() == "wait")
         state.enqueue("a", number: 1)
+        state.reopening()
         #expect(told(state.opened(at: Self.start)) == ["a gets slot"])
+    }
+
+    @Test("While one caller tries a silent server, the others hear of the last failure")
+    mutating func oneTries() {
+        #expect(ask() == "slot")
+        _ = state.failedToOpen(Self.away, at: Self.start)
+        #expect([ask(at: 1), ask(at: 1), ask(at: 5)] == ["slot", "nobody there", "nobody there"])
+        _ = state.opened(at: Self.start + .seconds(6))
+        #expect([ask(at: 6), ask(at: 6)] == ["slot", "wait"])
     }
 
     @Test("The old are closed, idle or returned")
