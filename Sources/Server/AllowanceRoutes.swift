@@ -79,7 +79,7 @@ extension API {
         case .settled(let reservation, _, let isReplay):
             return .booked(requestID, reservation, isDuplicate: isReplay)
         case .refused(.unauthenticated): throw Problem(.unauthenticated)
-        case .refused(let refusal): return .invalid(requestID, Problem(refusal, now: exchange.now))
+        case .refused(let refusal): return .invalid(requestID, Problem(refused: refusal, now: exchange.now))
         case let outcome: throw Problem(unexpected: outcome, now: exchange.now)
         }
     }
@@ -117,7 +117,7 @@ extension Allowance {
         writer.object { writer in
             writer.field("allowed", refusal == nil)
             if let refusal {
-                let problem = Problem(refusal, now: now)
+                let problem = Problem(refused: refusal, now: now)
                 writer.field("code", problem.code.rawValue)
                 writer.field("detail", problem.detail)
             }

@@ -129,7 +129,7 @@ extension Standing {
 }
 
 extension Problem {
-    init(_ refusal: Refusal, now: Instant) {
+    init(refused refusal: Refusal, now: Instant) {
         switch refusal {
         case .unauthenticated: self.init(.unauthenticated, "The API key is unknown, revoked or expired.")
         case .projectUnknown: self.init(.projectUnknown, "The project does not exist in this organization.")
@@ -152,7 +152,7 @@ extension Problem {
     /// The problem of an outcome other than the one asked for.
     init(unexpected outcome: Outcome, now: Instant) {
         switch outcome {
-        case .refused(let refusal): self.init(refusal, now: now)
+        case .refused(let refusal): self.init(refused: refusal, now: now)
         case .overloaded: self.init(.overloaded)
         case .storeUnavailable: self.init(.storeUnavailable, "Nothing is known to be booked. Repeat the request with the same id.")
         case .reserved, .settled, .released, .expired, .allowance: self.init(.internalError)

@@ -11,7 +11,7 @@ extension Problem {
     static func of(_ error: any Error) -> (problem: Problem, isFault: Bool) {
         switch error {
         case let problem as Problem: (problem, false)
-        case let refusal as AdminRefusal: (Problem(refusal), false)
+        case let refusal as AdminRefusal: (Problem(refused: refusal), false)
         case let error as PostgresError: of(error)
         case let error as HTTPError where error.status == .notFound: (Problem(.notFound), false)
         case is CancellationError: (Problem(.storeUnavailable, "The request was given up."), false)
@@ -31,7 +31,7 @@ extension Problem {
         }
     }
 
-    init(_ refusal: AdminRefusal) {
+    init(refused refusal: AdminRefusal) {
         switch refusal {
         case .notFound: self.init(.notFound)
         case .archived: self.init(.archived, "It is archived or revoked and can no longer change.")
