@@ -36,7 +36,7 @@ final class ReplayWork: Sendable {
 
     /// When a call is meant to be sent; nil when there is no pace.
     fileprivate func due(_ index: Int) -> NIODeadline? {
-        nanosecondsPerMicrosecond.map { start + .nanoseconds(Int64(Double(calls[index].offset) * $0)) }
+        nanosecondsPerMicrosecond.map { start + .nanoseconds(Int64(Double(calls[index].trace.offset) * $0)) }
     }
 }
 

@@ -60,9 +60,11 @@ struct ReplayPlan: Sendable {
 
 /// One call with everything it sends.
 struct ReplayCall: Sendable {
-    let offset: Int64
+    let trace: TraceCall
     /// Which of the plan's keys makes it.
     let key: Int
+    /// Which of the plan's models it asks for.
+    let model: Int
     let reserveBody: [UInt8]
     let settleBody: [UInt8]
 }
@@ -82,13 +84,13 @@ extension ReplayPlan {
         }
         return trace.enumerated().map { index, call in
             let key = draw(keys)
-            let model = models[draw(models)].value
+            let model = draw(models)
             let feature = features.isEmpty ? nil : features[draw(features)].value
             let user = endUsers == 0 ? nil : "user-\(Int.random(in: 1...endUsers, using: &random))"
             var reserve = JSONWriter(capacity: 256)
             reserve.object { writer in
                 writer.field("request_id", "\(run)-\(index)")
-                writer.field("model", model)
+                writer.field("model", models[model].value)
                 writer.field("input_tokens", call.inputTokens)
                 writer.field("max_output_tokens", max(maxOutputTokens, call.outputTokens))
                 if let user { writer.field("end_user", user) }
@@ -102,7 +104,7 @@ extension ReplayPlan {
                     writer.field("output", call.outputTokens)
                 }
             }
-            return ReplayCall(offset: call.offset, key: key, reserveBody: reserve.bytes, settleBody: settle.bytes)
+            return ReplayCall(trace: call, key: key, model: model, reserveBody: reserve.bytes, settleBody: settle.bytes)
         }
     }
 }

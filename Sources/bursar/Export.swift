@@ -1,0 +1,84 @@
+/// `bursar export`: a month's chargeback as a file, straight from the database.
+import ArgumentParser
+import Budgets
+import Chargeback
+import Foundation
+import Glibc
+import Postgres
+import Store
+
+struct Export: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Write a month's chargeback as CSV.",
+        discussion: """
+            One record a cost centre, team, project, model, feature and environment, by the names they had when the calls were made, \
+            then a record with the total. Amounts are exact to the last digit. Memory stays constant however long the month is.
+            """)
+
+    enum Format: String, ExpressibleByArgument, CaseIterable { case csv }
+
+    @Option(
+        name: .long, help: ArgumentHelp("The month, by the organization's own calendar.", valueName: "YYYY-MM"),
+        transform: { try Export.read($0) { StatementMonth($0) } })
+    var month: StatementMonth
+
+    @Option(
+        name: .long, help: ArgumentHelp("The organization, if there are several.", valueName: "org_…"),
+        transform: { try Export.read($0) { OrganizationID($0) } })
+    var organization: OrganizationID?
+
+    @Option(name: .long, help: "The format.")
+    var format = Format.csv
+
+    @Option(name: .long, help: ArgumentHelp("Where to write; must not exist. (default: standard output)", valueName: "file"))
+    var output: String?
+
+    @OptionGroup(title: "Database") var database: DatabaseOptions
+
+    func run() async throws {
+        let logger = commandLogger()
+        try await database.withDatabase(logger: logger) { configuration in
+            let pool = PostgresPool(configuration, size: 1, logger: logger)
+            do {
+                try await write(Store(pool: pool))
+                await pool.shutdown()
+            } catch {
+                await pool.shutdown()
+                throw error
+            }
+        }
+    }
+
+    private static func read<Value>(_ text: String, _ make: (String) -> Value?) throws -> Value {
+        guard let value = make(text) else { throw ValidationError("'\(text)' is not one.") }
+        return value
+    }
+
+    private func write(_ store: Store) async throws {
+        let organization = try await one(of: store)
+        guard let zone = try await store.zone(of: organization) else { throw CommandError("there is no organization \(organization)") }
+        let export = StatementExport(store: store, organization: organization, zone: zone)
+        let file = try output.map { try FileHandle(creating: $0) } ?? .standardOutput
+        let total = try await export.write(month: month) { try file.write(contentsOf: Data($0)) }
+        if output != nil { try file.synchronize() }
+        Terminal.progress("\(month): \(total.cost) USD in \(total.requests) calls")
+    }
+
+    private func one(of store: Store) async throws -> OrganizationID {
+        if let organization { return organization }
+        let page = try await store.organizations(after: .first, limit: 2)
+        guard page.items.count == 1, let only = page.items.first else {
+            throw CommandError(page.items.isEmpty ? "there is no organization yet" : "there are several organizations: say --organization")
+        }
+        return only.id
+    }
+}
+
+extension FileHandle {
+    /// A new file for writing; one that exists is not overwritten.
+    fileprivate convenience init(creating path: String) throws {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw CommandError("cannot create \(path): \(String(cString: strerror(errno)))") }
+        self.init(fileDescriptor: descriptor, closeOnDealloc: true)
+    }
+}
