@@ -54,12 +54,14 @@ public func buildServices(
     ]
 }
 
-/// The services as one group, which ends when a signal comes or `triggerGracefulShutdown()` is called.
+/// The services as one group, which ends when a signal comes or `triggerGracefulShutdown()` is called. What lies `underneath`, such
+/// as a private Postgres, starts before all and stops after all.
 public func buildServer(
-    _ settings: ServerSettings, gracefulShutdownSignals: [UnixSignal] = [], now: @escaping @Sendable () -> Instant = { Instant.now() },
-    logger: Logger, onRunning: @escaping @Sendable (Int) async -> Void = { _ in }
+    _ settings: ServerSettings, underneath: [any Service] = [], gracefulShutdownSignals: [UnixSignal] = [],
+    now: @escaping @Sendable () -> Instant = { Instant.now() }, logger: Logger,
+    onRunning: @escaping @Sendable (Int) async -> Void = { _ in }
 ) throws -> ServiceGroup {
-    let services = try buildServices(settings, now: now, logger: logger, onRunning: onRunning)
+    let services = underneath + (try buildServices(settings, now: now, logger: logger, onRunning: onRunning))
     var configuration = ServiceGroupConfiguration(
         services: services.map { ServiceGroupConfiguration.ServiceConfiguration(service: $0) },
         gracefulShutdownSignals: gracefulShutdownSignals, logger: logger)
@@ -69,9 +71,12 @@ public func buildServer(
 
 /// Serves until SIGTERM or SIGINT; then lets what is under way finish and returns.
 public func runServer(
-    _ settings: ServerSettings, logger: Logger, onRunning: @escaping @Sendable (Int) async -> Void = { _ in }
+    _ settings: ServerSettings, underneath: [any Service] = [], logger: Logger,
+    onRunning: @escaping @Sendable (Int) async -> Void = { _ in }
 ) async throws {
-    try await buildServer(settings, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger, onRunning: onRunning).run()
+    let group = try buildServer(
+        settings, underneath: underneath, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger, onRunning: onRunning)
+    try await group.run()
 }
 
 func buildApplication(

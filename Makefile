@@ -1,0 +1,43 @@
+# What people do with Bursar's source. `make` alone lists it. Every target first installs what is missing (Debian 12).
+
+SHELL := /bin/bash
+BURSAR := .build/release/bursar
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench demo lint needs build
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## Build, start a private Postgres and the server on http://127.0.0.1:8080 (ARGS="--port 9090 …")
+	@exec $(BURSAR) serve --embedded $(ARGS)
+
+test: needs ## Build everything and run all tests, against a real Postgres
+	swift build --build-tests
+	swift test
+
+bench: build ## Measure reservations and cycles against a bare route and one transaction a call
+	@exec $(BURSAR) bench $(ARGS)
+
+demo: build ## Watch a real or synthetic trace go through: budgets, alerts, chargeback (TRACE=file PRICES=file)
+	@exec $(BURSAR) demo $(if $(TRACE),--trace '$(TRACE)') $(if $(PRICES),--prices '$(PRICES)') $(ARGS)
+
+lint: needs ## Check the format of every Swift file
+	swift format lint --strict --recursive --parallel Sources Tests Package.swift
+
+build: needs
+	@swift build -c release --product bursar
+
+# Says what is missing and installs it; silent when all is there.
+needs:
+	@command -v swift > /dev/null || { echo "Swift 6.3 is missing: see https://www.swift.org/install/linux/" >&2; exit 1; }
+	@missing=(); \
+	command -v pkg-config > /dev/null || missing+=(pkg-config); \
+	pkg-config --exists libpq 2> /dev/null || missing+=(libpq-dev); \
+	pkg-config --exists libcurl 2> /dev/null || missing+=(libcurl4-openssl-dev); \
+	[[ -n "$$(command -v postgres)" ]] || compgen -G '/usr/lib/postgresql/*/bin/postgres' > /dev/null || missing+=(postgresql); \
+	[[ $${#missing[@]} -eq 0 ]] && exit 0; \
+	command -v apt-get > /dev/null || { echo "Missing, and not to be had with apt-get: $${missing[*]}" >&2; exit 1; }; \
+	sudo=(); [[ $$EUID -eq 0 ]] || sudo=(sudo); \
+	echo "Installing with apt-get: $${missing[*]}"; \
+	"$${sudo[@]}" apt-get update -qq && "$${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$${missing[@]}" > /dev/null

@@ -1,0 +1,48 @@
+/// The command line. `bursar --help` is the manual: each subcommand says there what it does and needs.
+import ArgumentParser
+import Outbound
+
+@main
+struct Bursar: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "The treasurer of an organization's LLM spend: decides before each model call, books after it, and tells people.",
+        usage: "bursar <subcommand> [options]",
+        discussion: """
+            To try it, with nothing but Postgres' programs installed:
+
+                bursar serve --embedded              starts Postgres and the server on http://127.0.0.1:8080
+                bursar bootstrap --embedded          makes the first organization and prints its keys, once
+                bursar import-prices --embedded      fills the catalogue with models and their prices
+
+            With a Postgres of your own, say --database-url postgresql://user@host/bursar instead of --embedded, or set \
+            DATABASE_URL, or PGHOST and its like. Several hosts may be named; the one that accepts writes is used.
+
+            CONFIGURATION
+            Each option of serve may also be given as an environment variable or in a file; the first that says something wins:
+
+                1. a flag                --pool-size 16
+                2. the environment       BURSAR_POOL_SIZE=16
+                3. --config FILE         {"pool_size": 16} in bursar.json, or pool_size: 16 in bursar.yaml
+
+            `bursar serve --print-configuration` shows every value and where it came from, and does nothing else.
+
+            OUTPUT
+            What you asked for goes to standard output, logs (one JSON object a line) and progress to standard error. Progress is \
+            shown on a terminal only. The exit status is 0 for success, 64 for a command line that makes no sense, 1 otherwise.
+            """,
+        version: "0.1.0",
+        subcommands: [
+            Serve.self, Bootstrap.self, Migrate.self, ImportPrices.self, Export.self, Replay.self, Bench.self, Demo.self,
+        ])
+
+    static func main() async {
+        // Before any thread is started: libcurl and OpenSSL are shared by all of them, and a broken pipe must not end us.
+        Outbound.initialize()
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand { try await command.run() } else { try command.run() }
+        } catch {
+            exit(withError: error)
+        }
+    }
+}

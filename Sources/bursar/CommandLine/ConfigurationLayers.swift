@@ -1,0 +1,104 @@
+/// Where a setting comes from: flags, then the environment, then a file. Every value remembers its source, so that
+/// `serve --print-configuration` can answer the question that configuration always raises.
+import Configuration
+import Foundation
+
+/// The sources of settings, the most important first.
+struct ConfigurationLayers: Sendable {
+    struct Layer: Sendable {
+        /// How people know it: `flag`, `environment`, `file bursar.json`.
+        let name: String
+        let provider: any ConfigProvider
+    }
+
+    /// A value and the layer that gave it.
+    struct Found<Value: Sendable>: Sendable {
+        let value: Value
+        let source: String
+    }
+
+    let layers: [Layer]
+    /// The process's environment, for variables that are not ours: `DATABASE_URL`, `PGHOST`.
+    let environment: [String: String]
+
+    /// - Parameters:
+    ///   - flags: What was given on the command line, by setting.
+    ///   - file: The path of a JSON or YAML file, if any; it must exist.
+    init(flags: [String: ConfigValue], environment: [String: String], file: String?) async throws {
+        var layers = [
+            Layer(
+                name: "flag",
+                provider: InMemoryProvider(
+                    name: "flags", values: Dictionary(uniqueKeysWithValues: flags.map { (AbsoluteConfigKey([$0.key]), $0.value) }))),
+            Layer(
+                name: "environment", provider: EnvironmentVariablesProvider(environmentVariables: environment).prefixKeys(with: "bursar")),
+        ]
+        if let file { layers.append(Layer(name: "file \(file)", provider: try await ConfigurationLayers.read(file))) }
+        self.layers = layers
+        self.environment = environment
+    }
+
+    func string(_ key: String) throws -> Found<String>? {
+        try find(key, .string) { content in if case .string(let value) = content { value } else { nil } }
+    }
+
+    func int(_ key: String) throws -> Found<Int>? {
+        try find(key, .int) { content in if case .int(let value) = content { value } else { nil } }
+    }
+
+    func bool(_ key: String) throws -> Found<Bool>? {
+        try find(key, .bool) { content in if case .bool(let value) = content { value } else { nil } }
+    }
+
+    func strings(_ key: String) throws -> Found<[String]>? {
+        try find(key, .stringArray) { content in if case .stringArray(let value) = content { value } else { nil } }
+    }
+
+    private func find<Value: Sendable>(_ key: String, _ type: ConfigType, _ read: (ConfigContent) -> Value?) throws -> Found<Value>? {
+        for layer in layers {
+            if let value = try layer.find(key, type, read) { return Found(value: value, source: layer.name) }
+        }
+        return nil
+    }
+
+    private static func read(_ file: String) async throws -> any ConfigProvider {
+        guard FileManager.default.isReadableFile(atPath: file) else { throw CommandError("cannot read the configuration file \(file)") }
+        let path = ConfigReader(provider: InMemoryProvider(values: ["filePath": ConfigValue(.string(file), isSecret: false)]))
+        do {
+            if file.hasSuffix(".yaml") || file.hasSuffix(".yml") { return try await FileProvider<YAMLSnapshot>(config: path) }
+            return try await FileProvider<JSONSnapshot>(config: path)
+        } catch {
+            // The parser's own words may quote the file, and secrets are in it.
+            throw CommandError("the configuration file \(file) is not a valid \(file.hasSuffix(".json") ? "JSON" : "YAML") object")
+        }
+    }
+}
+
+extension ConfigurationLayers.Layer {
+    func find<Value>(_ key: String, _ type: ConfigType, _ read: (ConfigContent) -> Value?) throws -> Value? {
+        let content: ConfigContent?
+        do {
+            content = try provider.value(forKey: AbsoluteConfigKey([key]), type: type).value?.content
+        } catch {
+            throw CommandError("\(key) from \(name) is not \(type.words)")
+        }
+        return content.flatMap(read)
+    }
+}
+
+extension ConfigType {
+    fileprivate var words: String {
+        switch self {
+        case .int: "a whole number"
+        case .bool: "true or false"
+        case .stringArray: "a list"
+        default: "text"
+        }
+    }
+}
+
+/// Why a command cannot do what was asked, in words for the person at the terminal.
+struct CommandError: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}

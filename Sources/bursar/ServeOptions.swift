@@ -1,0 +1,160 @@
+/// The options of `serve`, and how flags, environment and file become the settings of a server.
+import ArgumentParser
+import Configuration
+import Foundation
+import Logging
+import Postgres
+import Server
+
+struct ServeOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("The address to listen on. (default: 127.0.0.1)", valueName: "address"))
+    var host: String?
+
+    @Option(help: ArgumentHelp("The port to listen on, 0 for any free one. (default: 8080)", valueName: "port"))
+    var port: Int?
+
+    @Option(help: ArgumentHelp("How people reach this server, for links in alerts.", valueName: "url"))
+    var publicURL: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A file with 64 hexadecimal digits, as `openssl rand -hex 32` prints: the key that seals the secrets of endpoints.",
+            discussion: "Or set BURSAR_SECRET_KEY to the digits. With --embedded a key is made and kept with the data.",
+            valueName: "file"))
+    var secretKeyFile: String?
+
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Networks where endpoints may be private or plain http, such as 127.0.0.0/8.", valueName: "cidr"))
+    var allowTargets: [String] = []
+
+    @Option(help: ArgumentHelp("Connections to Postgres, besides one a lane. (default: 8)", valueName: "n"))
+    var poolSize: Int?
+
+    @Option(help: ArgumentHelp("Lanes, over which organizations are spread. (default: 4)", valueName: "n"))
+    var lanes: Int?
+
+    @Option(help: ArgumentHelp("Seconds between two looks for expired reservations. (default: 1)", valueName: "seconds"))
+    var sweepInterval: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "The least severe log: trace, debug, info, notice, warning, error, critical. (default: info)", valueName: "level"))
+    var logLevel: String?
+
+    /// What these options say, by setting.
+    var flags: [String: ConfigValue] {
+        var flags: [String: ConfigValue] = [:]
+        let texts = ["host": host, "public_url": publicURL, "secret_key_file": secretKeyFile, "log_level": logLevel]
+        for (key, value) in texts { if let value { flags[key] = ConfigValue(.string(value), isSecret: false) } }
+        let numbers = ["port": port, "pool_size": poolSize, "lanes": lanes, "sweep_interval": sweepInterval]
+        for (key, value) in numbers { if let value { flags[key] = ConfigValue(.int(value), isSecret: false) } }
+        if !allowTargets.isEmpty {
+            let networks = allowTargets.flatMap { $0.split(separator: ",").map(String.init) }
+            flags["allow_targets"] = ConfigValue(.stringArray(networks), isSecret: false)
+        }
+        return flags
+    }
+}
+
+/// The settings of a server as they were found, each with its source.
+struct FoundSettings: Sendable {
+    struct Line: Sendable {
+        let name: String
+        let value: String
+        let source: String
+    }
+
+    let database: DatabaseChoice
+    /// Nil for a private server, whose key lies with its data.
+    let secretKey: [UInt8]?
+    /// In the order in which they are shown; secrets are masked already.
+    private(set) var lines: [Line] = []
+    private var values = ServerSettings(database: PostgresConfiguration(host: .init(""), user: "", database: ""), secretKey: [])
+
+    init(_ layers: ConfigurationLayers) throws {
+        database = try DatabaseChoice(layers)
+        let sealing = try FoundSettings.secretKey(layers, database)
+        secretKey = sealing.key
+        switch database.place {
+        case .embedded(let directory):
+            lines.append(Line(name: "embedded", value: "true", source: database.source))
+            let source = try layers.string("data_directory")?.source ?? "default"
+            lines.append(Line(name: "data_directory", value: directory, source: source))
+        case .external(let configuration):
+            lines.append(Line(name: "database_url", value: "\(configuration)", source: database.source))
+        }
+        lines.append(Line(name: "secret_key", value: sealing.shown, source: sealing.source))
+        values.host = take("host", try layers.string("host"), values.host)
+        values.port = try take("port", layers.int("port"), values.port, in: 0...65_535)
+        values.poolSize = try take("pool_size", layers.int("pool_size"), values.poolSize, in: 1...200)
+        values.laneCount = try take("lanes", layers.int("lanes"), values.laneCount, in: 1...64)
+        let sweep = try take("sweep_interval", layers.int("sweep_interval"), Int(values.sweepInterval.components.seconds), in: 1...3600)
+        values.sweepInterval = .seconds(sweep)
+        let level = take("log_level", try layers.string("log_level"), values.logLevel.rawValue)
+        guard let logLevel = Logger.Level(rawValue: level) else { throw CommandError("log_level \(level) is no level") }
+        values.logLevel = logLevel
+        let networks = try layers.strings("allow_targets")
+        values.allowTargets = networks?.value ?? []
+        lines.append(
+            Line(name: "allow_targets", value: values.allowTargets.joined(separator: ","), source: networks?.source ?? "default"))
+        let url = try layers.string("public_url")
+        values.publicURL = url?.value
+        lines.append(Line(name: "public_url", value: url?.value ?? "", source: url?.source ?? "default"))
+    }
+
+    /// What the server is told, once its database runs.
+    func settings(database: PostgresConfiguration, secretKey: [UInt8]) -> ServerSettings {
+        var settings = values
+        settings.database = database
+        settings.secretKey = secretKey
+        return settings
+    }
+
+    var logLevel: Logger.Level { values.logLevel }
+
+    /// A table for people: name, value, source.
+    var table: String {
+        let rows = [Line(name: "SETTING", value: "VALUE", source: "SOURCE")] + lines
+        let (names, shown) = (rows.map(\.name.count).max() ?? 0, rows.map(\.value.count).max() ?? 0)
+        return rows.map { line in
+            line.name.padding(toLength: names + 2, withPad: " ", startingAt: 0)
+                + line.value.padding(toLength: shown + 2, withPad: " ", startingAt: 0) + line.source
+        }.joined(separator: "\n")
+    }
+
+    private mutating func take<Value>(_ name: String, _ found: ConfigurationLayers.Found<Value>?, _ fallback: Value) -> Value {
+        let value = found?.value ?? fallback
+        lines.append(Line(name: name, value: "\(value)", source: found?.source ?? "default"))
+        return value
+    }
+
+    private mutating func take(
+        _ name: String, _ found: ConfigurationLayers.Found<Int>?, _ fallback: Int, in range: ClosedRange<Int>
+    ) throws -> Int {
+        let value = take(name, found, fallback)
+        guard range.contains(value) else {
+            throw CommandError("\(name) must be \(range.lowerBound) to \(range.upperBound), and \(found?.source ?? "") says \(value)")
+        }
+        return value
+    }
+
+    private static func secretKey(
+        _ layers: ConfigurationLayers, _ database: DatabaseChoice
+    ) throws -> (key: [UInt8]?, shown: String, source: String) {
+        if let file = try layers.string("secret_key_file") {
+            return (try SecretKey.read(file.value), "(set)", "\(file.source), \(file.value)")
+        }
+        if let text = try layers.string("secret_key") {
+            guard let key = SecretKey.parse(text.value) else {
+                throw CommandError("secret_key from \(text.source) must be 64 hexadecimal digits, as `openssl rand -hex 32` prints")
+            }
+            return (key, "(set)", text.source)
+        }
+        guard case .embedded(let directory) = database.place else {
+            throw CommandError("no secret key: make one with `openssl rand -hex 32 > secret-key` and say --secret-key-file secret-key")
+        }
+        return (nil, "(set)", "made in \(directory)/secret-key")
+    }
+}

@@ -1,0 +1,97 @@
+/// Flags beat the environment, the environment beats the file, and every value knows where it came from.
+import Configuration
+import Foundation
+import TestSupport
+import Testing
+
+@testable import bursar
+
+@Suite("Configuration")
+struct ConfigurationTests {
+    private static let key = String(repeating: "0f", count: 32)
+
+    @Test(
+        "the first layer that says something decides",
+        arguments: [
+            (flag: 1 as Int?, environment: "2" as String?, file: 3 as Int?, value: "1", source: "flag"),
+            (flag: nil, environment: "2", file: 3, value: "2", source: "environment"),
+            (flag: nil, environment: nil, file: 3, value: "3", source: "file bursar.json"),
+            (flag: nil, environment: nil, file: nil, value: "8080", source: "default"),
+        ])
+    func precedence(flag: Int?, environment: String?, file: Int?, value: String, source: String) async throws {
+        var flags = ["embedded": ConfigValue(.bool(true), isSecret: false)]
+        if let flag { flags["port"] = ConfigValue(.int(flag), isSecret: false) }
+        let json = file.map { #"{"port": \#($0)}"# } ?? "{}"
+        let found = try await find(flags, environment.map { ["BURSAR_PORT": $0] } ?? [:], ("bursar.json", json))
+        let line = try #require(found.lines.first { $0.name == "port" })
+        #expect(line.value == value)
+        #expect(line.source.hasPrefix(source.prefix(4)))
+    }
+
+    @Test(
+        "which database is used",
+        arguments: [
+            (flag: "embedded", environment: ["DATABASE_URL": "postgresql://a@b/c"], file: "", value: "true", source: "flag"),
+            (
+                flag: "", environment: ["DATABASE_URL": "postgresql://a:s3cret@b/c"], file: "", value: "a@b:5432/c",
+                source: "environment DATABASE_URL"
+            ),
+            (flag: "", environment: ["PGHOST": "b", "PGUSER": "a"], file: "", value: "a@b:5432/a", source: "environment PGHOST"),
+            (flag: "", environment: ["BURSAR_EMBEDDED": "true"], file: "postgresql://a@b/c", value: "true", source: "environment"),
+            (flag: "", environment: [:], file: "postgresql://a:s3cret@b,d/c", value: "a@b:5432,d:5432/c", source: "file"),
+        ])
+    func database(flag: String, environment: [String: String], file: String, value: String, source: String) async throws {
+        let flags = flag.isEmpty ? [:] : [flag: ConfigValue(.bool(true), isSecret: false)]
+        let yaml = "secret_key: '\(Self.key)'\n" + (file.isEmpty ? "" : "database_url: \(file)\n")
+        let found = try await find(flags, environment, ("bursar.yaml", yaml))
+        let line = try #require(found.lines.first)
+        #expect(line.value == value)
+        #expect(line.source.hasPrefix(source))
+        #expect(!found.table.contains("s3cret"))
+        #expect(!found.table.contains(Self.key))
+    }
+
+    @Test(
+        "what makes no sense is refused by name and source",
+        arguments: [
+            (environment: ["BURSAR_PORT": "http"], message: "port from environment is not a whole number"),
+            (environment: ["BURSAR_PORT": "70000"], message: "port must be 0 to 65535, and environment says 70000"),
+            (environment: ["BURSAR_LOG_LEVEL": "loud"], message: "log_level loud is no level"),
+            (
+                environment: ["BURSAR_SECRET_KEY": "short"],
+                message: "secret_key from environment must be 64 hexadecimal digits, as `openssl rand -hex 32` prints"
+            ),
+        ])
+    func refusals(environment: [String: String], message: String) async throws {
+        let error = await #expect(throws: CommandError.self) {
+            try await find(["embedded": ConfigValue(.bool(true), isSecret: false)], environment, ("bursar.json", "{}"))
+        }
+        #expect(error?.description == message)
+    }
+
+    @Test("a database of one's own needs a secret key")
+    func needsSecretKey() async throws {
+        await #expect(throws: CommandError.self) { try await find([:], ["DATABASE_URL": "postgresql://a@b/c"], ("bursar.json", "{}")) }
+    }
+
+    @Test("a made secret key is kept, and for its owner's eyes only")
+    func secretKey() async throws {
+        try await withFolder { folder in
+            let key = try SecretKey.makeOrRead(in: folder)
+            #expect(key.count == 32)
+            #expect(try SecretKey.makeOrRead(in: folder) == key)
+            let attributes = try FileManager.default.attributesOfItem(atPath: folder + "/secret-key")
+            #expect(attributes[.posixPermissions] as? Int == 0o600)
+        }
+    }
+
+    private func find(
+        _ flags: [String: ConfigValue], _ environment: [String: String], _ file: (name: String, text: String)
+    ) async throws -> FoundSettings {
+        try await withFolder { folder in
+            let path = folder + "/" + file.name
+            try file.text.write(toFile: path, atomically: true, encoding: .utf8)
+            return try FoundSettings(try await ConfigurationLayers(flags: flags, environment: environment, file: path))
+        }
+    }
+}
