@@ -116,6 +116,34 @@ import Testing
         }
     }
 
+    @Test(
+        "while a second claim is under way, the first has no say, whoever made it",
+        arguments: [ID<SenderKind>(high: 1, low: 1), ID(high: 2, low: 2)])
+    func fence(second: ID<SenderKind>) async throws {
+        try await withOutbox { outbox in
+            let receiver = Receiver()
+            defer { receiver.stop() }
+            _ = try await outbox.webhook(receiver)
+            try await outbox.post()
+            let first = ID<SenderKind>(high: 1, low: 1)
+            let claim = { @Sendable (owner: ID<SenderKind>) in
+                try #require(
+                    try await outbox.store.claimDeliveries(
+                        owner: owner, atMost: 10, lease: .seconds(60), load: DeliveryLoad(), perEndpoint: 2, perOrganization: 8
+                    ).first)
+            }
+            let lost = try await claim(first)
+            try await outbox.makeDue()
+            let held = try await claim(second)
+            #expect(lost.attempt == 1 && held.attempt == 2)
+            #expect(try await !outbox.store.finishDelivery(lost, owner: first, fate: .failed, attempt: nil, reason: "x"))
+            #expect(try await outbox.deliveries().first?.state == "sending")
+            #expect(try await outbox.store.finishDelivery(held, owner: second, fate: .delivered, attempt: nil, reason: nil))
+            #expect(try await !outbox.store.finishDelivery(held, owner: second, fate: .failed, attempt: nil, reason: "x"))
+            #expect(try await outbox.deliveries().first?.state == "delivered")
+        }
+    }
+
     @Test("shutting down lets an attempt under way finish")
     func gracefulShutdown() async throws {
         try await withOutbox { outbox in
