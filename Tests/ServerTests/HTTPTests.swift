@@ -1,0 +1,123 @@
+/// The protocol around the API: sizes, types, methods, request ids, figures, and a stop that lets everyone finish.
+import HTTPTypes
+import HummingbirdTesting
+import JSON
+import NIOCore
+import Testing
+
+@testable import Server
+
+@Suite(.serialized) struct HTTPTests {
+    @Test(
+        "a body of one byte more than a mebibyte gets its answer, and so does a far larger one",
+        arguments: [(1 << 20) + 1, 5 << 20, 40 << 20])
+    func tooLarge(size: Int) async throws {
+        try await withServer { served in
+            let padding = size - #"{"name":""}"#.utf8.count
+            let body = Array(#"{"name":"\#(String(repeating: "x", count: padding))"}"#.utf8)
+            let answer = try await served.owner.send(.post, "/v1/teams", body)
+            #expect(answer.status == 413 && answer.code == "body_too_large", "\(answer.status)")
+            #expect(try await served.owner.get("/v1/teams").status == 200)
+        }
+    }
+
+    @Test("a body of exactly a mebibyte is read")
+    func largest() async throws {
+        try await withServer { served in
+            let padding = (1 << 20) - #"{"name":""}"#.utf8.count
+            let body = Array(#"{"name":"\#(String(repeating: "x", count: padding))"}"#.utf8)
+            #expect(body.count == RequestBodies.bound)
+            let answer = try await served.owner.send(.post, "/v1/teams", body)
+            #expect(answer.faults == ["/name out_of_range"])
+        }
+    }
+
+    static let types: [(String?, Int)] = [
+        ("application/json", 201), ("application/json; charset=utf-8", 201), ("Application/Merge-Patch+JSON", 201), ("text/plain", 415),
+        ("application/x-www-form-urlencoded", 415), ("", 415), (nil, 415),
+    ]
+
+    @Test("a body must say that it is JSON")
+    func mediaType() async throws {
+        try await withServer { served in
+            for (number, (type, status)) in Self.types.enumerated() {
+                let answer = try await served.owner.send(.post, "/v1/teams", Array(#"{"name":"\#(number)"}"#.utf8), type: type)
+                #expect(answer.status == status, "\(type ?? "none"): \(answer)")
+            }
+        }
+    }
+
+    static let elsewhere: [(HTTPRequest.Method, String, Int, String?)] = [
+        (.put, "/v1/teams", 405, "GET, POST"), (.delete, "/v1/organization", 405, "GET, PATCH"),
+        (.get, "/v1/reservations", 405, "POST"), (.trace, "/metrics", 405, "GET"), (.options, "/v1/usage", 405, "POST"),
+        (.get, "/v1/nothing", 404, nil), (.get, "/", 404, nil), (.get, "/v1/teams/x/y", 404, nil), (.get, "/v1/teams/%00", 404, nil),
+        (.get, "/v1/teams/team_", 404, nil), (.get, "/v1/teams/prj_00000000000000000000000000000000", 404, nil),
+    ]
+
+    @Test("other methods get 405 with what is allowed, other paths 404")
+    func methods() async throws {
+        try await withServer { served in
+            for (method, path, status, allow) in Self.elsewhere {
+                let answer = try await served.owner.send(method, path)
+                #expect(answer.status == status && answer.headers[.allow] == allow, "\(method) \(path): \(answer)")
+                #expect(answer.headers[.contentType] == "application/problem+json")
+                #expect(answer.body["type"]?.string?.isEmpty == false && answer.body["title"]?.string?.isEmpty == false)
+                #expect(answer.body["status"]?.int64 == Int64(status))
+            }
+        }
+    }
+
+    static let requestIDs: [(String, Bool)] = [
+        ("my-Id_1.2", true), ("", false), ("a b", false), (String(repeating: "x", count: 129), false), ("a\u{e9}", false),
+    ]
+
+    @Test("the caller's request id comes back; one that is unfit for a log is replaced")
+    func requestID() async throws {
+        try await withServer { served in
+            for (id, isKept) in Self.requestIDs {
+                let answer = try await served.caller(nil).send(.get, "/v1/teams", headers: [Outermost.requestID: id])
+                let back = try #require(answer.headers[Outermost.requestID])
+                #expect((back == id) == isKept && !back.isEmpty, "\(id)")
+                #expect(answer.body["request_id"]?.string == back)
+            }
+        }
+    }
+
+    @Test("health, figures and the contract need no key")
+    func operations() async throws {
+        try await withServer { served in
+            let anyone = served.caller(nil)
+            #expect(try await anyone.get("/health/live").status == 200)
+            // The first reservation proves that the lane is connected.
+            _ = try await World.make(served).reserve("r")
+            #expect(try await anyone.get("/health/ready").status == 200)
+            let metrics = try await anyone.get("/metrics")
+            #expect(metrics.text.contains(#"bursar_http_requests_total{method="POST",route="/v1/teams",status="201"} 1"#), "\(metrics)")
+            #expect(metrics.text.contains(#"bursar_outcomes_total{command="reserve",outcome="held"} 1"#), "\(metrics)")
+            let contract = try await anyone.get("/openapi.yaml")
+            #expect(contract.text.hasPrefix("openapi: 3.1"))
+        }
+    }
+
+    @Test("an idle connection does not hold up a stop")
+    func idle() async throws {
+        let idle = Idle()
+        try await withServer { served in
+            let client = TestClient(host: "127.0.0.1", port: served.port)
+            client.connect()
+            let answer = try await client.execute(.init("/health/live", method: .get, authority: "localhost"))
+            #expect(answer.status == .ok)
+            await idle.keep(client)
+        }
+        // `withServer` has returned: the server stopped while the connection was open.
+        await idle.close()
+    }
+}
+
+/// Keeps a connection open past its test's body.
+private actor Idle {
+    private var client: TestClient?
+
+    func keep(_ client: TestClient) { self.client = client }
+    func close() async { try? await client?.shutdown() }
+}

@@ -1,0 +1,134 @@
+/// A whole server on a real socket with a real database, and a caller that speaks JSON to it.
+import Budgets
+import HTTPTypes
+import HummingbirdTesting
+import JSON
+import Logging
+import NIOCore
+import Postgres
+import ServiceLifecycle
+import Store
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Server
+
+/// A running server and the keys of one organization on it.
+struct Served: Sendable {
+    let port: Int
+    let database: PostgresConfiguration
+    let operatorKey: String
+    let owner: Caller
+    /// What the server logged as faults: none is expected, ever.
+    let faults: FaultLog
+
+    func caller(_ apiKey: String?) -> Caller { Caller(port: port, apiKey: apiKey) }
+
+    /// Another organization, by its owner.
+    func anotherOrganization() async throws -> Caller {
+        let answer = try await caller(operatorKey).post("/v1/organizations", ["name": "Another"])
+        return caller(try #require(answer.body["owner_key"]?["secret"]?.string))
+    }
+}
+
+/// Runs `body` against a server of its own; afterwards it must have stopped by itself and logged no fault.
+func withServer(_ body: @escaping @Sendable (Served) async throws -> Void) async throws {
+    try await withDatabase { database in
+        let operatorSecret = APIKeySecret()
+        let pool = PostgresPool(database, size: 1, logger: testLogger)
+        _ = try await Store(pool: pool).createAPIKey(
+            NewAPIKey(id: APIKeyID(at: .now()), name: "operator", holder: .role(.operator), secret: operatorSecret), of: .platform)
+        await pool.shutdown()
+        var settings = ServerSettings(database: database, secretKey: Array(repeating: 7, count: 32))
+        settings.port = 0
+        settings.laneCount = 1
+        settings.poolSize = 4
+        settings.allowTargets = ["127.0.0.0/8"]
+        let faults = FaultLog()
+        var logger = Logger(label: "test") { _ in faults }
+        logger.logLevel = .error
+        let (ports, port) = AsyncStream<Int>.makeStream()
+        let group = try buildServer(settings, logger: logger) { port.yield($0) }
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            let listening = try #require(await ports.first { _ in true })
+            let creator = Caller(port: listening, apiKey: operatorSecret.text)
+            do {
+                let answer = try await creator.post("/v1/organizations", ["name": "Acme", "time_zone": "Europe/Berlin"])
+                #expect(answer.status == 201, "\(answer)")
+                let owner = Caller(port: listening, apiKey: try #require(answer.body["owner_key"]?["secret"]?.string))
+                try await body(
+                    Served(port: listening, database: database, operatorKey: operatorSecret.text, owner: owner, faults: faults))
+            } catch {
+                await group.triggerGracefulShutdown()
+                throw error
+            }
+            await group.triggerGracefulShutdown()
+            try await tasks.waitForAll()
+        }
+        #expect(faults.lines.isEmpty, "\(faults.lines)")
+    }
+}
+
+/// One connection a request: the plainest client there is.
+struct Caller: Sendable {
+    let port: Int
+    let apiKey: String?
+
+    struct Answer: CustomStringConvertible {
+        let status: Int
+        let headers: HTTPFields
+        let text: String
+        /// `null` when the answer is no JSON.
+        var body: JSON { (try? JSON.parse(text)) ?? .null }
+        var id: String { body["id"]?.string ?? "no id in \(text)" }
+        var code: String? { body["code"]?.string }
+        /// The faulty fields of a problem: `/name missing`.
+        var faults: [String] {
+            (body["errors"]?.array ?? []).map { "\($0["pointer"]?.string ?? "") \($0["code"]?.string ?? "")" }.sorted()
+        }
+        var description: String { "\(status) \(text)" }
+    }
+
+    func get(_ path: String) async throws -> Answer { try await send(.get, path) }
+    func post(_ path: String, _ body: JSON = [:]) async throws -> Answer { try await send(.post, path, body.bytes) }
+    func patch(_ path: String, _ body: JSON, ifMatch: String? = nil) async throws -> Answer {
+        try await send(.patch, path, body.bytes, headers: ifMatch.map { [.ifMatch: $0] } ?? [:])
+    }
+    func delete(_ path: String) async throws -> Answer { try await send(.delete, path) }
+
+    func send(
+        _ method: HTTPRequest.Method, _ path: String, _ body: [UInt8]? = nil, type: String? = "application/json", headers: HTTPFields = [:]
+    ) async throws -> Answer {
+        var headers = headers
+        if let apiKey { headers[.authorization] = "Bearer \(apiKey)" }
+        if body != nil, let type { headers[.contentType] = type }
+        let request = TestClient.Request(
+            path, method: method, authority: "localhost", headers: headers, body: body.map { ByteBuffer(bytes: $0) })
+        let response = try await TestClient.withClient(host: "127.0.0.1", port: port) { client in try await client.execute(request) }
+        let text = response.body.map { String(buffer: $0) } ?? ""
+        return Answer(status: response.head.status.code, headers: response.head.headerFields, text: text)
+    }
+}
+
+/// Keeps what is logged as an error.
+struct FaultLog: LogHandler {
+    private final class Kept: Sendable {
+        let lines = Mutex<[String]>([])
+    }
+
+    private let kept = Kept()
+    var lines: [String] { kept.lines.withLock { $0 } }
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.error
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        guard event.level >= .error else { return }
+        kept.lines.withLock { $0.append("\(event.message) \(event.metadata ?? [:])") }
+    }
+}

@@ -1,0 +1,184 @@
+/// What comes in wrong is named field by field, and never becomes a fault of ours.
+import HTTPTypes
+import JSON
+import Testing
+
+@testable import Server
+
+@Suite(.serialized) struct InvalidRequestTests {
+    /// A body that a route takes, with ids of a `World` by the names `$team`, `$tier` and so on.
+    static let good: [(HTTPRequest.Method, String, JSON)] = [
+        (.post, "/v1/organizations", ["name": "N", "time_zone": "UTC"]),
+        (.patch, "/v1/organization", ["name": "N", "time_zone": "Asia/Tokyo"]),
+        (.post, "/v1/teams", ["name": "N", "cost_center": "C"]),
+        (.patch, "/v1/teams/$team", ["name": "N", "cost_center": "C"]),
+        (.post, "/v1/projects", ["name": "N", "team": "$team", "tier": "$tier", "cost_center": "C", "settings": ["a": [1, "x", nil]]]),
+        (
+            .patch, "/v1/projects/$project",
+            ["name": "N", "team": "$team", "tier": "$tier", "cost_center": "C", "suspended": false, "settings": ["a": 1]]
+        ),
+        (.post, "/v1/api-keys", ["name": "N", "project": "$project", "environment": "staging", "expires_at": "2099-01-01T00:00:00Z"]),
+        (.patch, "/v1/api-keys/$key", ["name": "N", "expires_at": "2099-01-01T00:00:00Z"]),
+        (.post, "/v1/api-keys/$key/rotate", ["overlap_seconds": 60]),
+        (.post, "/v1/models", ["name": "N", "provider": "P", "max_input_tokens": 1000, "max_output_tokens": 1000]),
+        (
+            .post, "/v1/prices",
+            [
+                "model": "model-a", "usage_kind": "cached_input", "service_tier": "batch", "context_from": 200_000,
+                "amount_per_million": "0.15", "valid_from": "2026-01-01T00:00:00Z", "source": "a page",
+            ]
+        ),
+        (.post, "/v1/tiers", ["name": "N", "rank": 7, "models": ["gpt-*"], "approval": "team_lead", "max_output_tokens": 4096]),
+        (.patch, "/v1/tiers/$tier", ["name": "N", "rank": 3, "models": ["gpt-*"], "approval": "none", "max_output_tokens": 4096]),
+        (
+            .post, "/v1/budgets",
+            [
+                "name": "N", "scope": ["project": "$project"], "match": ["models": ["gpt-*"], "end_users": ["*"]], "per": "end_user",
+                "unit": "usd", "period": "quarter", "anchor_day": 31, "anchor_month": 4, "amount": "5000.50", "thresholds": [50, 100],
+                "enforcement": "warn", "active_from": "2026-01-01T00:00:00Z", "active_to": "2027-01-01T00:00:00Z",
+            ]
+        ),
+        (
+            .patch, "/v1/budgets/$budget",
+            [
+                "name": "N", "match": ["providers": ["acme"]], "amount": ["amount": "7", "currency": "USD"], "thresholds": [],
+                "enforcement": "shadow", "active_from": nil, "active_to": "2099-01-01T00:00:00Z",
+            ]
+        ),
+        (
+            .post, "/v1/reservations",
+            [
+                "project": "$project", "request_id": "r", "model": "model-a", "service_tier": "standard", "input_tokens": 10,
+                "max_output_tokens": 10, "end_user": "alice", "feature": "f", "tags": ["customer": "acme"], "ttl_seconds": 60,
+            ]
+        ),
+        (
+            .post, "/v1/reservations/$reservation/settle",
+            ["usage": ["input": 1, "output": 2], "provider_request_id": "p", "latency_ms": 1, "outcome": "ok"]
+        ),
+        (.post, "/v1/usage", ["events": [["project": "$project", "request_id": "r2", "model": "model-a", "usage": ["input": 1]]]]),
+        (.post, "/v1/endpoints", ["kind": "webhook", "name": "N", "url": "https://example.com/x", "events": ["*"], "min_percent": 70]),
+    ]
+
+    /// Values that no field takes, or that only look like good ones.
+    static let hostile: [JSON] = [
+        .null, true, -1, 0, .number("1.5"), .number("1e400"), .number("-0"), .number("9223372036854775808"), .number("1E999999999999"),
+        .number(String(repeating: "9", count: 5000)), "", " ", "\0", "a\u{7F}b", "\u{202E}", .string(String(repeating: "x", count: 5000)),
+        .string(String(repeating: "😀", count: 100)), "-1", "1e3", "0x10", "NaN", "99999999999999999999999999999999",
+        "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2026-02-30T00:00:00Z", "team_00000000000000000000000000000000",
+        "'; DROP TABLE teams; --", [], [nil], ["\0"], ["*"], [["a"]], [:], ["a": "\0"], ["\0": "a"], ["input": .number("1e400")],
+        ["amount": "1", "currency": "EUR"], .array(Array(repeating: "x", count: 2000)),
+    ]
+
+    @Test("a field with a hostile value is taken or refused with its name, and never a fault", arguments: 0..<good.count)
+    func hostileValues(index: Int) async throws {
+        let (method, path, body) = Self.good[index]
+        try await withServer { served in
+            let world = try await World.make(served)
+            let names = try await Names(world)
+            let caller = path == "/v1/organizations" ? served.caller(served.operatorKey) : served.owner
+            let good = try await caller.send(method, names.fill(path), names.fill(body).bytes)
+            #expect((200...299).contains(good.status), "\(good)")
+            for member in try #require(body.object) {
+                for value in Self.hostile {
+                    var object = try #require(names.fill(body).object)
+                    object[member.name] = value
+                    let answer = try await caller.send(method, names.fill(path), JSON.object(object).bytes)
+                    #expect(answer.status < 500 && !answer.text.isEmpty, "\(method) \(path) \(member.name)=\(value.text): \(answer)")
+                    guard answer.code == "invalid_request" else { continue }
+                    let names = answer.faults.map { $0.split(separator: " ")[0] }
+                    #expect(!names.isEmpty && names.allSatisfy { $0.hasPrefix("/") }, "\(answer)")
+                }
+                // Left out, doubled in number, and misspelt.
+                var object = try #require(names.fill(body).object)
+                object[member.name] = nil
+                object[member.name + "x"] = 1
+                let answer = try await caller.send(method, names.fill(path), JSON.object(object).bytes)
+                #expect(answer.status == 422 && answer.faults.contains("/\(member.name)x unknown_field"), "\(answer)")
+            }
+        }
+    }
+
+    @Test("all faulty fields are listed at once, with pointers into the body")
+    func everyFault() async throws {
+        try await withServer { served in
+            let world = try await World.make(served)
+            let answer = try await served.owner.post(
+                "/v1/budgets",
+                [
+                    "name": "", "scope": ["team": "team_1", "x/y~z": 1], "match": ["models": ["ok", 7]], "unit": "eur",
+                    "amount": .number("1.5"),
+                    "thresholds": [90, 80], "surprise": true,
+                ])
+            #expect(answer.status == 422 && answer.code == "invalid_request")
+            #expect(
+                answer.faults == [
+                    "/amount invalid_value", "/match/models/1 wrong_type", "/name out_of_range", "/period missing",
+                    "/scope/team invalid_value", "/scope/x~1y~0z unknown_field", "/surprise unknown_field", "/thresholds invalid_value",
+                    "/unit invalid_value",
+                ], "\(answer)")
+            _ = world
+        }
+    }
+
+    static let texts: [(String, [UInt8], Int)] = [
+        ("nothing but a brace", Array("{".utf8), 400), ("not UTF-8", [0x7B, 0x22, 0xFF, 0x22, 0x3A, 0x31, 0x7D], 400),
+        ("an array", Array("[]".utf8), 400), ("a name twice", Array(#"{"name":"a","name":"b"}"#.utf8), 400),
+        ("too deep", Array((String(repeating: "[", count: 100_000)).utf8), 400), ("empty", [], 422),
+        ("half a surrogate", Array(#"{"name":"\ud800"}"#.utf8), 400), ("two values", Array("{}{}".utf8), 400),
+    ]
+
+    @Test("a body that is no JSON object is refused on every route that takes one")
+    func noObject() async throws {
+        try await withServer { served in
+            for (what, body, status) in Self.texts {
+                for path in ["/v1/teams", "/v1/reservations", "/v1/usage"] {
+                    let answer = try await served.owner.send(.post, path, body)
+                    #expect(answer.status == status && answer.code == "invalid_request", "\(what) \(path): \(answer)")
+                }
+            }
+        }
+    }
+
+    static let queries = [
+        "/v1/teams?limit=0", "/v1/teams?limit=201", "/v1/teams?limit=x", "/v1/teams?cursor=x", "/v1/teams?cursor=%FF", "/v1/teams?a=b",
+        "/v1/teams?limit=1&limit=2", "/v1/prices?at=yesterday", "/v1/allowance", "/v1/teams?%zz=1", "/v1/teams?limit=%00",
+        "/v1/statements/2026-01/export?format=pdf",
+    ]
+
+    @Test("queries are checked like bodies")
+    func queries() async throws {
+        try await withServer { served in
+            for path in Self.queries {
+                let answer = try await served.owner.get(path)
+                #expect((answer.status == 400 || answer.status == 422) && answer.code == "invalid_request", "\(path): \(answer)")
+            }
+        }
+    }
+}
+
+/// Ids of a world, by the names that stand for them.
+private struct Names: Sendable {
+    let ids: [(name: String, id: String)]
+
+    init(_ world: World) async throws {
+        let budget = try await world.budget("100")
+        let key = try await world.served.owner.post("/v1/api-keys", ["name": "k", "role": "auditor"])
+        let reservation = try await world.reserve("named")
+        ids = [
+            ("$team", world.team), ("$tier", world.tier), ("$project", world.project), ("$budget", budget), ("$key", key.id),
+            ("$reservation", reservation.id),
+        ]
+    }
+
+    func fill(_ text: String) -> String { ids.reduce(text) { $0.replacing($1.name, with: $1.id) } }
+
+    func fill(_ json: JSON) -> JSON {
+        switch json {
+        case .string(let text): .string(fill(text))
+        case .array(let elements): .array(elements.map(fill))
+        case .object(let members): .object(members.map { ($0.name, fill($0.value)) })
+        default: json
+        }
+    }
+}

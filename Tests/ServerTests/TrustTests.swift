@@ -1,0 +1,114 @@
+/// Credentials, roles and the wall between organizations.
+import HTTPTypes
+import JSON
+import Store
+import Testing
+
+@testable import Server
+
+@Suite(.serialized) struct TrustTests {
+    static let badKeys: [String?] = [
+        nil, "", "nonsense", "bur_", "bur_000000000000000000000000000000000000", String(repeating: "x", count: 5000),
+    ]
+
+    @Test("without a valid key there is no answer but 401")
+    func unauthenticated() async throws {
+        try await withServer { served in
+            for key in Self.badKeys {
+                for path in ["/v1/teams", "/v1/allowance?model=x"] {
+                    let answer = try await served.caller(key).get(path)
+                    #expect(answer.status == 401 && answer.code == "unauthenticated", "\(answer)")
+                    #expect(answer.headers[.wwwAuthenticate] == "Bearer")
+                }
+            }
+        }
+    }
+
+    @Test("every route is closed to keys whose role does not have it")
+    func roles() async throws {
+        try await withServer { served in
+            let world = try await World.make(served)
+            var callers: [(Holder, Caller)] = [
+                (.project, world.caller), (.role(.operator), served.caller(served.operatorKey)), (.role(.owner), served.owner),
+            ]
+            for role in ["admin", "finance", "auditor"] {
+                let made = try await served.owner.post("/v1/api-keys", ["name": .string(role), "role": .string(role)])
+                callers.append((.role(try #require(.init(rawValue: role))), served.caller(made.body["secret"]?.string)))
+            }
+            for route in routes {
+                guard case .needs(let permission) = route.access else { continue }
+                let path = route.path.replacing("{id}", with: "none").replacing("{month}", with: "none")
+                for (holder, caller) in callers {
+                    let answer = try await caller.send(route.method, path, route.method == .get ? nil : [])
+                    let may = permissions[holder]?.contains(permission) == true
+                    #expect((answer.status == 403) == !may, "\(holder) \(route.method) \(path): \(answer)")
+                }
+            }
+        }
+    }
+
+    @Test("an admin cannot make, rotate or revoke an owner's key")
+    func noReachingUp() async throws {
+        try await withServer { served in
+            let made = try await served.owner.post("/v1/api-keys", ["name": "admin", "role": "admin"])
+            let admin = served.caller(made.body["secret"]?.string)
+            #expect(try await admin.post("/v1/api-keys", ["name": "x", "role": "owner"]).status == 403)
+            #expect(try await admin.post("/v1/api-keys", ["name": "x", "role": "operator"]).status == 403)
+            let keys = try await admin.get("/v1/api-keys")
+            let owners = try #require(keys.body["data"]?.array?.first { $0["role"] == "owner" }?["id"]?.string)
+            for action in ["revoke", "rotate"] {
+                #expect(try await admin.post("/v1/api-keys/\(owners)/\(action)").status == 403)
+            }
+            #expect(try await admin.patch("/v1/api-keys/\(owners)", ["name": "mine"]).status == 403)
+            #expect(try await admin.post("/v1/api-keys", ["name": "x", "role": "auditor"]).status == 201)
+        }
+    }
+
+    @Test("another organization's things do not exist: read, change, refer, call")
+    func walls() async throws {
+        try await withServer { served in
+            let world = try await World.make(served)
+            let budget = try await world.budget("1")
+            let reservation = try await world.reserve("r")
+            let stranger = try await served.anotherOrganization()
+            let paths = [
+                "/v1/teams/\(world.team)", "/v1/projects/\(world.project)", "/v1/tiers/\(world.tier)", "/v1/budgets/\(budget)",
+                "/v1/budgets/\(budget)/periods", "/v1/reservations/\(reservation.id)",
+            ]
+            for path in paths { #expect(try await stranger.get(path).status == 404, "\(path)") }
+            for path in paths.prefix(4) {
+                #expect(try await stranger.patch(path, ["name": "mine"]).status == 404, "\(path)")
+                #expect(try await stranger.delete(path).status == 404, "\(path)")
+            }
+            for action in ["settle", "release"] {
+                let body: JSON = action == "settle" ? ["usage": ["input": 1]] : [:]
+                let answer = try await stranger.post("/v1/reservations/\(reservation.id)/\(action)", body)
+                #expect(answer.code == "reservation_unknown", "\(answer)")
+            }
+            let refers = try await stranger.post(
+                "/v1/projects", ["name": "p", "team": .string(world.team), "tier": .string(world.tier)])
+            #expect(refers.status == 422 && refers.faults == ["/team unknown_reference"], "\(refers)")
+            let call = try await stranger.post(
+                "/v1/reservations", ["project": .string(world.project), "request_id": "x", "model": "model-a", "input_tokens": 1])
+            #expect(call.code == "project_unknown", "\(call)")
+            for list in ["teams", "projects", "tiers", "budgets", "models", "prices", "alerts", "deliveries", "endpoints"] {
+                #expect(try await stranger.get("/v1/\(list)").body["data"] == [], "\(list)")
+            }
+        }
+    }
+
+    @Test("one project's key does not reach another project's reservation")
+    func projects() async throws {
+        try await withServer { served in
+            let world = try await World.make(served)
+            let reservation = try await world.reserve("r")
+            let other = try await served.owner.post(
+                "/v1/projects", ["name": "Other", "team": .string(world.team), "tier": .string(world.tier)])
+            let key = try await served.owner.post("/v1/api-keys", ["name": "o", "project": .string(other.id)])
+            let caller = served.caller(key.body["secret"]?.string)
+            #expect(try await caller.get("/v1/reservations/\(reservation.id)").status == 404)
+            #expect(try await caller.post("/v1/reservations/\(reservation.id)/release").code == "reservation_unknown")
+            #expect(try await world.caller.post("/v1/reservations/\(reservation.id)/release").status == 200)
+        }
+    }
+}
