@@ -328,17 +328,5 @@ CREATE TABLE delivery_attempts (
     FOREIGN KEY (organization_id, delivery_id) REFERENCES deliveries (organization_id, id)
 );
 
--- Raises the fences of a batch from the versions its lane last saw, in the order of organization ids so that nothing
--- deadlocks; BU001 when another transaction was first, and then the whole batch is undone (design §5).
-CREATE FUNCTION raise_fences(organization_ids uuid[], versions bigint[]) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    FOR i IN 1 .. array_length(organization_ids, 1) LOOP
-        UPDATE fences SET version = version + 1 WHERE organization_id = organization_ids[i] AND version = versions[i];
-        IF NOT FOUND THEN
-            RAISE EXCEPTION 'stale fence' USING ERRCODE = 'BU001';
-        END IF;
-    END LOOP;
-END $$;
-
 INSERT INTO organizations (organization_id, name, time_zone) VALUES ('00000000-0000-0000-0000-000000000000', 'platform', 'UTC');
 INSERT INTO fences (organization_id) VALUES ('00000000-0000-0000-0000-000000000000');

@@ -33,7 +33,8 @@ extension OrganizationState {
     public mutating func prepare(_ pending: inout Pending, absent: Set<ReservationID>, missing: inout Missing) {
         switch pending.command {
         case .reserve(let reserve) where pending.planning == nil:
-            pending.planning = plan(reserve.call, inputTokens: reserve.inputTokens, maxOutputTokens: reserve.maxOutputTokens, at: reserve.at)
+            pending.planning = plan(
+                reserve.call, inputTokens: reserve.inputTokens, maxOutputTokens: reserve.maxOutputTokens, at: reserve.at)
         case .ask(let ask) where pending.planning == nil:
             pending.planning = plan(ask.call, inputTokens: ask.inputTokens, maxOutputTokens: ask.maxOutputTokens, at: ask.at)
         case .book(let book) where pending.planning == nil: pending.planning = plan(book)

@@ -105,7 +105,8 @@ public struct Reservation: Sendable {
     public init(
         id: ReservationID, request: RequestID, content: ContentHash, attribution: AttributionID, state: State, model: String,
         requestedModel: String, provider: String, serviceTier: String, endUser: String?, feature: String?, tags: String?, held: Money,
-        maxOutputTokens: Int64, draws: [Draw], createdAt: Instant, expiresAt: Instant, settleContent: ContentHash? = nil, entry: Entry? = nil
+        maxOutputTokens: Int64, draws: [Draw], createdAt: Instant, expiresAt: Instant, settleContent: ContentHash? = nil,
+        entry: Entry? = nil
     ) {
         self.id = id
         self.request = request

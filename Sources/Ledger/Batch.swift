@@ -142,8 +142,9 @@ struct Batch {
             memory.organizations[organization]?.writtenAttributions.insert(attribution)
         }
         hasAlerts = hasAlerts || flight.hasAlerts
-        let stale = try staleReaders(reading, results[flight.confirmation], &memory)
-        let first = try LedgerReads.decodeReservations(results[flight.repeats])
+        let stale = if let place = flight.confirmation { try staleReaders(reading, results[place], &memory) } else { Set<OrganizationID>() }
+        let first =
+            if let place = flight.repeats { try LedgerReads.decodeReservations(results[place]) } else { [(OrganizationID, Reservation)]() }
         for index in open where !stale.contains(items[index].organization) {
             items[index].outcome = answer(index, first, memory)
         }

@@ -5,10 +5,10 @@ import Store
 
 struct Flight {
     let queries: [Query]
-    /// Where in the results the fences of organizations that only read are confirmed.
-    let confirmation: Int
-    /// Where the reservations stand that answered refused requests before.
-    let repeats: Int
+    /// Where in the results the fences of organizations that only read are confirmed; nil when there are none.
+    private(set) var confirmation: Int?
+    /// Where the reservations stand that answered refused requests before; nil when nothing was refused.
+    private(set) var repeats: Int?
     let attributions: [(OrganizationID, AttributionID)]
     let hasAlerts: Bool
 
@@ -40,10 +40,14 @@ struct Flight {
         let alerts = rows(\.alerts)
         hasAlerts = !alerts.isEmpty
         if hasAlerts { queries += Flight.alertQueries(alerts, memory) }
-        confirmation = queries.count
-        queries.append(Fences.read(reading))
-        repeats = queries.count
-        queries.append(LedgerReads.reservations(for: refused))
+        if !reading.isEmpty {
+            confirmation = queries.count
+            queries.append(Fences.read(reading))
+        }
+        if !refused.isEmpty {
+            repeats = queries.count
+            queries.append(LedgerReads.reservations(for: refused))
+        }
         self.queries = queries
     }
 

@@ -54,7 +54,7 @@ struct Outermost: RouterMiddleware {
     ) async throws -> Response {
         let start = ContinuousClock.now
         var context = context
-        context.requestID = Outermost.acceptable(request.headers[Outermost.requestID]) ?? context.id
+        context.requestID = Outermost.acceptable(request.headers[Outermost.requestID]) ?? Outermost.newID()
         var response: Response
         do {
             response = try await next(request, context)
@@ -85,6 +85,9 @@ struct Outermost: RouterMiddleware {
     }
 
     static let requestID = HTTPField.Name("x-request-id")!
+
+    /// 64 random bits. Not Hummingbird's own id: that one lives in the logger's metadata, which not every logger keeps.
+    private static func newID() -> String { String(UInt64.random(in: 0 ... .max), radix: 36) }
 
     /// A caller's id is taken over if it is short and plain: it ends up in logs.
     static func acceptable(_ id: String?) -> String? {

@@ -3,8 +3,8 @@ import Budgets
 import Logging
 import Postgres
 import Store
-import Testing
 import TestSupport
+import Testing
 
 @testable import Ledger
 

@@ -1,0 +1,129 @@
+/// How the bench offers load: closed loops for throughput, and an open loop at a fixed rate for latency. In the open loop every call is
+/// timed from the moment it was due, not from when a busy connection came to send it: no coordinated omission.
+import Budgets
+import Histogram
+import NIOCore
+
+/// What one connection measured.
+struct Measured: Sendable {
+    var answered = 0
+    var unexpected: [Int: Int] = [:]
+    /// Microseconds.
+    var latency = Histogram<UInt64>(highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: .three)
+
+    mutating func add(_ other: Measured) {
+        answered += other.answered
+        for (status, count) in other.unexpected { unexpected[status, default: 0] += count }
+        latency.add(other.latency)
+    }
+}
+
+/// The calls of one connection, each with a request id of its own.
+struct CallMaker: Sendable {
+    enum Kind: Sendable {
+        /// A route that parses nothing and touches no database.
+        case bare
+        case reserve
+        /// A reservation and its settlement in turn.
+        case cycle
+    }
+
+    let kind: Kind
+    let heads: [RequestHead]
+    let prefix: String
+    private var count = 0
+    private var open: [UInt8]?
+
+    init(_ kind: Kind, heads: [RequestHead], prefix: String) {
+        self.kind = kind
+        self.heads = heads
+        self.prefix = prefix
+    }
+
+    mutating func next() -> ByteBuffer {
+        if kind == .bare { return heads[0].request("GET", "/health/live") }
+        if let open {
+            let path = "/v1/reservations/\(String(decoding: open, as: UTF8.self))/settle"
+            return heads[count % heads.count].request("POST", path, body: CallMaker.settlement)
+        }
+        count += 1
+        var body = CallMaker.reservation
+        body.append(contentsOf: "\(prefix)\(count)\"}".utf8)
+        return heads[count % heads.count].request("POST", "/v1/reservations", body: body)
+    }
+
+    /// Notes the answer; false when it is not what was expected.
+    mutating func answered(_ status: Int, _ body: ByteBuffer) -> Bool {
+        switch kind {
+        case .bare: return status == 200
+        case .reserve: return status == 201
+        case .cycle:
+            if open != nil {
+                open = nil
+                return status == 200
+            }
+            // The answer begins {"id":"rsv_ and 32 digits.
+            guard status == 201, let id = body.getBytes(at: body.readerIndex + 7, length: 36) else { return false }
+            open = id
+            return true
+        }
+    }
+
+    private static let reservation = Array(
+        #"{"model":"gpt-4o","input_tokens":1200,"max_output_tokens":800,"feature":"bench","request_id":""#.utf8)
+    private static let settlement = Array(#"{"usage":{"input":1200,"output":312},"latency_ms":910,"outcome":"ok"}"#.utf8)
+}
+
+/// Sends the next call as soon as the last is answered, until the time is over.
+struct ClosedLoop: LoadDriver {
+    var calls: CallMaker
+    let until: NIODeadline
+    var measured = Measured()
+
+    mutating func next(now: NIODeadline) -> LoadStep { now < until ? .send(calls.next()) : .stop }
+
+    mutating func answered(status: Int, body: ByteBuffer, sentAt: NIODeadline, now: NIODeadline) {
+        measured.note(calls.answered(status, body), status, since: sentAt, now: now)
+    }
+
+    mutating func finish() -> Measured { measured }
+}
+
+/// Sends a call at each moment it is due, late if it must, and times it from that moment.
+struct OpenLoop: LoadDriver {
+    var calls: CallMaker
+    let interval: TimeAmount
+    var due: NIODeadline
+    let until: NIODeadline
+    var measured = Measured()
+    private var inFlight: NIODeadline = .now()
+
+    init(calls: CallMaker, interval: TimeAmount, start: NIODeadline, until: NIODeadline) {
+        self.calls = calls
+        self.interval = interval
+        due = start
+        self.until = until
+    }
+
+    mutating func next(now: NIODeadline) -> LoadStep {
+        guard due < until else { return .stop }
+        guard due <= now else { return .wait(until: due) }
+        inFlight = due
+        due = due + interval
+        return .send(calls.next())
+    }
+
+    mutating func answered(status: Int, body: ByteBuffer, sentAt: NIODeadline, now: NIODeadline) {
+        measured.note(calls.answered(status, body), status, since: inFlight, now: now)
+    }
+
+    mutating func finish() -> Measured { measured }
+}
+
+extension Measured {
+    fileprivate mutating func note(_ isExpected: Bool, _ status: Int, since: NIODeadline, now: NIODeadline) {
+        answered += 1
+        if !isExpected { unexpected[status, default: 0] += 1 }
+        latency.record(UInt64(max(1, (now - since).nanoseconds / 1000)))
+    }
+}
