@@ -138,15 +138,17 @@ struct DemoWorld: Sendable {
     private static func budgets(
         _ api: DemoAPI, _ ids: (teams: [String: String], projects: [String: String], secrets: [String]), warning: Money, quota: Int
     ) async throws {
-        func budget(_ name: String, _ scope: (String, JSON), _ unit: JSON, _ amount: String, _ enforcement: JSON, per: JSON = .null) -> JSON
+        func budget(_ name: String, _ scope: (String, JSON)?, _ unit: JSON, _ amount: String, _ enforcement: JSON, per: JSON = .null)
+            -> JSON
         {
             [
-                "name": .string(name), "scope": .object([scope]), "per": per, "unit": unit, "period": "month", "amount": .string(amount),
+                "name": .string(name), "scope": .object(scope.map { [$0] } ?? []), "per": per, "unit": unit, "period": "month",
+                "amount": .string(amount),
                 "thresholds": .array(thresholds.map { .number($0) }), "enforcement": enforcement,
             ]
         }
         for body in [
-            budget("Company monthly", ("organization", .bool(true)), "usd", "100000", "block"),
+            budget("Company monthly", nil, "usd", "100000", "block"),
             budget(DemoWorld.warning, ("team", .string(ids.teams["Search"] ?? "")), "usd", warning.plain, "warn"),
             budget(DemoWorld.quota, ("project", .string(ids.projects["Triage"] ?? "")), "requests", String(quota), "block"),
             budget("Fair use", ("project", .string(ids.projects["Chat"] ?? "")), "tokens", "1000000000", "shadow", per: "end_user"),
