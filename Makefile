@@ -19,7 +19,11 @@ test: needs ## Build everything and run all tests, against a real Postgres
 bench: build ## Measure reservations and cycles against a bare route and one transaction a call
 	@exec $(BURSAR) bench $(ARGS)
 
-demo: build ## Watch a real or synthetic trace go through: budgets, alerts, chargeback (TRACE=file PRICES=file)
+# The real trace and prices where they lie beside the checkout; otherwise synthetic calls at the built-in prices.
+TRACE ?= $(wildcard ../shared/data/traces/azure-llm-conv-2023.csv)
+PRICES ?= $(wildcard ../shared/data/prices/litellm-1.106.2.json)
+
+demo: build ## Watch a trace of calls go through budgets, alerts and chargeback (TRACE=file PRICES=file)
 	@exec $(BURSAR) demo $(if $(TRACE),--trace '$(TRACE)') $(if $(PRICES),--prices '$(PRICES)') $(ARGS)
 
 lint: needs ## Check the format of every Swift file

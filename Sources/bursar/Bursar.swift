@@ -10,9 +10,9 @@ struct Bursar: AsyncParsableCommand {
         discussion: """
             To try it, with nothing but Postgres' programs installed:
 
-                bursar serve --embedded              starts Postgres and the server on http://127.0.0.1:8080
-                bursar bootstrap --embedded          makes the first organization and prints its keys, once
-                bursar import-prices --embedded      fills the catalogue with models and their prices
+                bursar serve --embedded          starts Postgres and the server
+                bursar bootstrap --embedded      makes the first organization
+                bursar import-prices --embedded  fills the catalogue
 
             With a Postgres of your own, say --database-url postgresql://user@host/bursar instead of --embedded, or set \
             DATABASE_URL, or PGHOST and its like. Several hosts may be named; the one that accepts writes is used.
@@ -20,9 +20,9 @@ struct Bursar: AsyncParsableCommand {
             CONFIGURATION
             Each option of serve may also be given as an environment variable or in a file; the first that says something wins:
 
-                1. a flag                --pool-size 16
-                2. the environment       BURSAR_POOL_SIZE=16
-                3. --config FILE         {"pool_size": 16} in bursar.json, or pool_size: 16 in bursar.yaml
+                1. a flag           --pool-size 16
+                2. the environment  BURSAR_POOL_SIZE=16
+                3. --config FILE    {"pool_size": 16} as JSON, pool_size: 16 as YAML
 
             `bursar serve --print-configuration` shows every value and where it came from, and does nothing else.
 

@@ -90,17 +90,21 @@ struct EmbeddedPostgresTests {
         }
     }
 
-    @Test("a lock file whose number now belongs to another program is no obstacle")
+    @Test("a lock file whose number now belongs to another program, or to another Postgres, is no obstacle")
     func staleLockFile() async throws {
-        try await withFolder(cluster: true) { folder in
-            let first = try await EmbeddedPostgres.start(in: folder, logger: testLogger)
-            try await write(first)
-            await first.stop()
-            try "\(getpid())\n\(first.directory)\n".write(
-                toFile: first.directory + "/postmaster.pid", atomically: false, encoding: .utf8)
-            let second = try await EmbeddedPostgres.start(in: folder, logger: testLogger)
-            #expect(try await count(second) == 1)
-            await second.stop()
+        try await isolatedPostgres(migrated: false) { other in
+            for pid in [getpid(), other.pid] {
+                try await withFolder(cluster: true) { folder in
+                    let first = try await EmbeddedPostgres.start(in: folder, logger: testLogger)
+                    try await write(first)
+                    await first.stop()
+                    try "\(pid)\n\(first.directory)\n0\n5432\n\(first.directory)\n\n0\nready\n".write(
+                        toFile: first.directory + "/postmaster.pid", atomically: false, encoding: .utf8)
+                    let second = try await EmbeddedPostgres.start(in: folder, logger: testLogger)
+                    #expect(try await count(second) == 1)
+                    await second.stop()
+                }
+            }
         }
     }
 

@@ -18,6 +18,9 @@ public final class IsolatedPostgres: Sendable {
         uses = Mutex([use])
     }
 
+    /// The server's process.
+    public var pid: Int32 { uses.withLock { $0.last?.serverPID ?? 0 } }
+
     /// `kill -9` of the server; returns when it is dead.
     public func kill() { end(SIGKILL) }
 
@@ -31,7 +34,7 @@ public final class IsolatedPostgres: Sendable {
     }
 
     private func end(_ signal: Int32) {
-        guard let pid = uses.withLock({ $0.last?.serverPID }) else { return }
+        let pid = pid
         Glibc.kill(pid, signal)
         var status: Int32 = 0
         while waitpid(pid, &status, 0) < 0, errno == EINTR {}

@@ -14,7 +14,7 @@ extension Cluster {
     func runningServer() throws(EmbeddedPostgresError) -> (ServerProcess, socketDirectory: String) {
         if let lock = LockFile(directory: directory) {
             let server = ServerProcess(pid: lock.pid)
-            if server.isPostgres { return try awaitReady(server, isChild: false) }
+            if server.serves(clusterName: name, directory: directory) { return try awaitReady(server, isChild: false) }
             // The number belongs to nobody, to another program or to a zombie: Postgres alone could not tell, and would refuse.
             unsafe unlink(directory + "/postmaster.pid")
         }

@@ -39,8 +39,14 @@ struct ServerProcess: Hashable, Sendable {
         _ = unsafe waitpid(pid, &status, WNOHANG)
     }
 
-    /// Whether the process is alive and is Postgres; its command line says so to every user, unlike its other traits.
-    var isPostgres: Bool { ServerProcess.commandLine(pid).map(ServerProcess.isPostgres) ?? false }
+    /// Whether the process is alive and is the server of this cluster. Its command line says so to every user; one that was started
+    /// under another path is told by its working directory, and taken for the server when that cannot be read.
+    func serves(clusterName: String, directory: String) -> Bool {
+        guard let commandLine = ServerProcess.commandLine(pid), ServerProcess.isPostgres(commandLine) else { return false }
+        if commandLine.contains(clusterName) { return true }
+        guard let working = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/cwd") else { return true }
+        return working == directory
+    }
 
     /// Every process of the server whose `cluster_name` this is: each shows it in its title.
     static func all(clusterName: String) -> [ServerProcess] {
