@@ -68,8 +68,8 @@ struct Replay: AsyncParsableCommand {
             host: target.host, port: target.port, plan: plan, calls: calls, speed: speed.factor, connections: connections,
             statementKey: key)
         let count = calls.count
-        let progress: (@Sendable (Int) -> Void)? = Terminal.isInteractive ? { Terminal.update("\($0) of \(count) calls") } : nil
-        let report = try await replay.run(progress: progress)
+        let show: @Sendable (Int) -> Void = { Terminal.update("\($0) of \(count) calls") }
+        let report = try await replay.run(progress: Terminal.isInteractive ? show : nil)
         Terminal.say(json ? report.json.text : report.text)
         if !report.isTied { throw ExitCode.failure }
     }
