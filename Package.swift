@@ -57,9 +57,11 @@ let package = Package(
         .target(
             name: "Server",
             dependencies: [
-                "Alerts", "Budgets", "Chargeback", "JSON", "Ledger", "Outbound", "Postgres", "Store", crypto, hummingbird, lifecycle, logging,
+                "Alerts", "Budgets", "Chargeback", "JSON", "Ledger", "Outbound", "Postgres", "Store", crypto, hummingbird, lifecycle,
+                logging,
                 .product(name: "HTTPTypes", package: "swift-http-types"), .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "HummingbirdCore", package: "hummingbird"), .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             resources: [.embedInCode("openapi")],  // a link to the top-level folder
             swiftSettings: strict),
