@@ -48,7 +48,7 @@ public func buildServices(
         metrics: HTTPMetrics(routes.map { ($0.method, $0.path) }),
         engine: Engine(
             submit: { await ledger.submit($0, for: $1) }, isConnected: { ledger.isConnected }, figures: { ledger.figures }),
-        sealer: sealer, outbound: outbound, now: now)
+        sealer: sealer, outbound: outbound, wakeDispatcher: { dispatcher.wake() }, now: now)
     return [
         pool, dispatcher, ledger, buildApplication(api, host: settings.host, port: settings.port, logger: logger, onRunning: onRunning),
     ]
@@ -82,11 +82,17 @@ public func runServer(
 func buildApplication(
     _ api: API, host: String, port: Int, logger: Logger, onRunning: @escaping @Sendable (Int) async -> Void
 ) -> some ApplicationProtocol {
-    // Idle connections of clients that went away, and requests that trickle in, are closed after this.
-    let idleTimeout = TimeAmount.seconds(75)
+    let http = HTTP1Channel.Configuration(
+        // Idle connections of clients that went away, and requests that trickle in, are closed after this.
+        idleTimeout: .seconds(75),
+        // Room for a long proxy's trail of headers, and no more (law 11).
+        httpDecoderConfiguration: .init(maxHeaderFieldSize: 16_384, maxHeaderListSize: 32_768, maxHeaderFieldCount: 100))
+    let configuration = ApplicationConfiguration(
+        address: .hostname(host, port: port),
+        // Each connection takes a descriptor and some 20 kB; beyond this they wait to be accepted (law 11).
+        availableConnectionsDelegate: MaximumAvailableConnections(4096))
     return Application(
-        router: buildRouter(api), server: .http1(configuration: HTTP1Channel.Configuration(idleTimeout: idleTimeout)),
-        configuration: ApplicationConfiguration(address: .hostname(host, port: port)),
+        router: buildRouter(api), server: .http1(configuration: http), configuration: configuration,
         onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? port) }, logger: logger)
 }
 

@@ -6,7 +6,7 @@ import Outbound
 import Store
 
 extension API {
-    private static let events = FieldRule.list(.pattern, 1...20)
+    private static let events = FieldRule.list(.eventPattern, 1...20)
     private static let minPercent = FieldRule.integer(0...1000)
     /// Slack's and PagerDuty's are far shorter; what is longer is no address of a receiver.
     private static let url = FieldRule.text(8...2000)
@@ -77,6 +77,29 @@ extension API {
         try await store.archiveEndpoint(
             exchange.id(EndpointKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision())
         return Response(status: .noContent)
+    }
+
+    /// Sends an event of type `endpoint.test` there. What came of it stands among the deliveries.
+    @Sendable func testEndpoint(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        try fields.finish()
+        let delivery = try await store.testEndpoint(
+            exchange.id(EndpointKind.self), of: exchange.organization, event: EventID(at: exchange.now),
+            delivery: DeliveryID(at: exchange.now), at: exchange.now)
+        wakeDispatcher()
+        return .json(.accepted) { writer in writer.object { $0.field("delivery", delivery) } }
+    }
+}
+
+extension FieldRule where Value == String {
+    /// `*`, an event's type, or the beginning of several: `budget.*`.
+    static var eventPattern: FieldRule {
+        text(1...100).that("must be *, an event type such as budget.exceeded, or the beginning of several such as budget.*") { text in
+            text == "*"
+                || text.split(separator: ".", omittingEmptySubsequences: false).enumerated().allSatisfy { index, part in
+                    part == "*" ? index > 0 && text.hasSuffix(".*") : !part.isEmpty && !part.contains("*")
+                }
+        }
     }
 }
 

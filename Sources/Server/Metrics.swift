@@ -55,7 +55,7 @@ final class HTTPMetrics: Sendable {
         let path: String
     }
 
-    private static let statuses = [200, 201, 204, 400, 401, 402, 403, 404, 405, 409, 412, 413, 415, 422, 429, 500, 503]
+    private static let statuses = [200, 201, 202, 204, 400, 401, 402, 403, 404, 405, 409, 412, 413, 415, 422, 429, 500, 503]
 
     private let series: [Name: Series]
     private let unmatched: Series

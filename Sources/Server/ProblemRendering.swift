@@ -10,7 +10,7 @@ extension Problem {
     /// What the caller is told of an error. The second value says whether it is our fault and must be logged.
     static func of(_ error: any Error) -> (problem: Problem, isFault: Bool) {
         switch error {
-        case let problem as Problem: (problem, false)
+        case let problem as Problem: (problem, problem.code == .internalError)
         case let refusal as AdminRefusal: (Problem(refused: refusal), false)
         case let error as PostgresError: of(error)
         case let error as HTTPError where error.status == .notFound: (Problem(.notFound), false)

@@ -80,7 +80,7 @@ struct Outermost: RouterMiddleware {
             ])
     }
 
-    private static func describe(_ error: any Error) -> String {
+    static func describe(_ error: any Error) -> String {
         (error as? PostgresError)?.description ?? String(reflecting: type(of: error))
     }
 

@@ -61,6 +61,7 @@ let routes: [Route] = [
     Route(.get, "/v1/endpoints/{id}", .needs(.readStructure), API.readEndpoint),
     Route(.patch, "/v1/endpoints/{id}", .needs(.changeStructure), API.changeEndpoint),
     Route(.delete, "/v1/endpoints/{id}", .needs(.changeStructure), API.archiveEndpoint),
+    Route(.post, "/v1/endpoints/{id}/test", .needs(.changeStructure), API.testEndpoint),
     Route(.get, "/v1/alerts", .needs(.readSpend), API.listAlerts),
     Route(.get, "/v1/deliveries", .needs(.readSpend), API.listDeliveries),
 

@@ -4,6 +4,7 @@ import Chargeback
 import HTTPTypes
 import Hummingbird
 import JSON
+import Logging
 import NIOCore
 import Store
 
@@ -25,7 +26,15 @@ extension API {
         headers[.contentType] = "text/csv; charset=utf-8; header=present"
         headers[.contentDisposition] = "attachment; filename=\"bursar-\(month).csv\""
         let body = ResponseBody { writer in
-            _ = try await export.write(month: month) { try await writer.write(ByteBuffer(bytes: $0)) }
+            do {
+                _ = try await export.write(month: month) { try await writer.write(ByteBuffer(bytes: $0)) }
+            } catch {
+                // The answer has begun: no problem can be told any more, so this is the only trace.
+                exchange.logger.error(
+                    "statement export broke off",
+                    metadata: ["request_id": "\(exchange.requestID)", "error": "\(Outermost.describe(error))"])
+                throw error
+            }
             try await writer.finish(nil)
         }
         return Response(status: .ok, headers: headers, body: body)

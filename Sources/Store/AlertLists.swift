@@ -63,20 +63,35 @@ extension Store {
         }
     }
 
-    /// The newest first.
+    /// Those of the newest event first. The order is that of a unique index: a delivery's own id says nothing of time.
     public func deliveries(
-        of organization: OrganizationID, before: DeliveryID, limit: Int
-    ) async throws -> Page<DeliveryRecord, DeliveryID> {
+        of organization: OrganizationID, before: DeliveryCursor, limit: Int
+    ) async throws -> Page<DeliveryRecord, DeliveryCursor> {
         try await read { connection in
             let result = try connection.query(
                 """
                 SELECT d.id, d.event_id, e.type, d.endpoint_id, d.state, d.attempts, d.next_attempt_at, d.last_error, d.created_at,
                        d.finished_at
                 FROM deliveries AS d JOIN events AS e ON e.organization_id = d.organization_id AND e.id = d.event_id
-                WHERE d.organization_id = \(organization) AND d.id < \(before)
-                ORDER BY d.id DESC LIMIT \(limit + 1)
+                WHERE d.organization_id = \(organization) AND (d.event_id, d.endpoint_id) < (\(before.event), \(before.endpoint))
+                ORDER BY d.event_id DESC, d.endpoint_id DESC LIMIT \(limit + 1)
                 """)
-            return Page(try result.rows.map(DeliveryRecord.init), limit: limit, cursor: \.id)
+            return Page(try result.rows.map(DeliveryRecord.init), limit: limit) {
+                DeliveryCursor(event: $0.event, endpoint: $0.endpoint)
+            }
         }
     }
+}
+
+/// Where a page of deliveries ends.
+public struct DeliveryCursor: Hashable, Sendable {
+    public let event: EventID
+    public let endpoint: EndpointID
+
+    public init(event: EventID, endpoint: EndpointID) {
+        self.event = event
+        self.endpoint = endpoint
+    }
+
+    public static let newest = DeliveryCursor(event: .last, endpoint: .last)
 }

@@ -53,7 +53,8 @@ public struct Store: Sendable {
         try await pool.withConnection { connection in try body(connection) }
     }
 
-    private func refusing<Value>(_ body: () async throws -> Value) async throws -> Value {
+    /// Tells violated constraints that mean something to the caller as what they mean.
+    func refusing<Value>(_ body: () async throws -> Value) async throws -> Value {
         do {
             return try await body()
         } catch let error as PostgresError {

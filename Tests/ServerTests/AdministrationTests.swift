@@ -119,6 +119,13 @@ import Testing
             #expect(!read.text.contains("whsec_") && !read.text.contains("127.0.0.1"), "\(read)")
             let inside = try await served.owner.post("/v1/endpoints", ["kind": "slack", "url": "https://10.0.0.1/x"])
             #expect(inside.status == 422 && inside.faults == ["/url invalid_value"], "\(inside)")
+            let unheard = try await served.owner.patch("/v1/endpoints/\(hook.id)", ["events": ["bud*", "budget.*", "*.x", ""]])
+            #expect(unheard.faults == ["/events/0 invalid_value", "/events/2 invalid_value", "/events/3 out_of_range"], "\(unheard)")
+            let test = try await served.owner.post("/v1/endpoints/\(hook.id)/test")
+            #expect(test.status == 202, "\(test)")
+            let deliveries = try await served.owner.get("/v1/deliveries?limit=1")
+            #expect(deliveries.body["data"]?[0]?["id"] == test.body["delivery"], "\(deliveries)")
+            #expect(deliveries.body["data"]?[0]?["event_type"] == "endpoint.test")
             #expect(try await served.owner.delete("/v1/endpoints/\(hook.id)").status == 204)
         }
     }

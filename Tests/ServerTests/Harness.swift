@@ -54,6 +54,7 @@ func withServer(_ body: @escaping @Sendable (Served) async throws -> Void) async
             tasks.addTask { try await group.run() }
             let listening = try #require(await ports.first { _ in true })
             let creator = Caller(port: listening, apiKey: operatorSecret.text)
+            try await creator.untilReady()
             do {
                 let answer = try await creator.post("/v1/organizations", ["name": "Acme", "time_zone": "Europe/Berlin"])
                 #expect(answer.status == 201, "\(answer)")
@@ -89,6 +90,14 @@ struct Caller: Sendable {
             (body["errors"]?.array ?? []).map { "\($0["pointer"]?.string ?? "") \($0["code"]?.string ?? "")" }.sorted()
         }
         var description: String { "\(status) \(text)" }
+    }
+
+    /// Returns once the server says that calls can be decided: the engine connects while the server already listens.
+    func untilReady() async throws {
+        let deadline = ContinuousClock.now + .seconds(20)
+        while try await get("/health/ready").status != 200 {
+            guard ContinuousClock.now < deadline else { throw TestClient.Error.noResponse }
+        }
     }
 
     func get(_ path: String) async throws -> Answer { try await send(.get, path) }
