@@ -6,9 +6,19 @@ import Foundation
 /// The sources of settings, the most important first.
 struct ConfigurationLayers: Sendable {
     struct Layer: Sendable {
-        /// How people know it: `flag`, `environment`, `file bursar.json`.
-        let name: String
+        enum Kind: Sendable { case flags, environment, file(path: String) }
+
+        let kind: Kind
         let provider: any ConfigProvider
+
+        /// Where in this layer the setting is: `flag --pool-size`, `environment BURSAR_POOL_SIZE`, `file bursar.json`.
+        func place(of key: String) -> String {
+            switch kind {
+            case .flags: "flag --" + key.replacing("_", with: "-")
+            case .environment: "environment BURSAR_" + key.uppercased()
+            case .file(let path): "file " + path
+            }
+        }
     }
 
     /// A value and the layer that gave it.
@@ -27,13 +37,13 @@ struct ConfigurationLayers: Sendable {
     init(flags: [String: ConfigValue], environment: [String: String], file: String?) async throws {
         var layers = [
             Layer(
-                name: "flag",
+                kind: .flags,
                 provider: InMemoryProvider(
                     name: "flags", values: Dictionary(uniqueKeysWithValues: flags.map { (AbsoluteConfigKey([$0.key]), $0.value) }))),
             Layer(
-                name: "environment", provider: EnvironmentVariablesProvider(environmentVariables: environment).prefixKeys(with: "bursar")),
+                kind: .environment, provider: EnvironmentVariablesProvider(environmentVariables: environment).prefixKeys(with: "bursar")),
         ]
-        if let file { layers.append(Layer(name: "file \(file)", provider: try await ConfigurationLayers.read(file))) }
+        if let file { layers.append(Layer(kind: .file(path: file), provider: try await ConfigurationLayers.read(file))) }
         self.layers = layers
         self.environment = environment
     }
@@ -56,7 +66,7 @@ struct ConfigurationLayers: Sendable {
 
     private func find<Value: Sendable>(_ key: String, _ type: ConfigType, _ read: (ConfigContent) -> Value?) throws -> Found<Value>? {
         for layer in layers {
-            if let value = try layer.find(key, type, read) { return Found(value: value, source: layer.name) }
+            if let value = try layer.find(key, type, read) { return Found(value: value, source: layer.place(of: key)) }
         }
         return nil
     }
@@ -80,7 +90,7 @@ extension ConfigurationLayers.Layer {
         do {
             content = try provider.value(forKey: AbsoluteConfigKey([key]), type: type).value?.content
         } catch {
-            throw CommandError("\(key) from \(name) is not \(type.words)")
+            throw CommandError("\(key) from \(place(of: key)) is not \(type.words)")
         }
         return content.flatMap(read)
     }

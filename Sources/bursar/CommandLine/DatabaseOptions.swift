@@ -68,16 +68,16 @@ struct DatabaseChoice: Sendable {
         for layer in layers.layers {
             if try layer.find("embedded", .bool, { if case .bool(let value) = $0 { value } else { nil } }) == true {
                 place = .embedded(directory: try layers.string("data_directory")?.value ?? ".bursar")
-                source = layer.name
+                source = layer.place(of: "embedded")
                 return
             }
             if let url = try layer.find("database_url", .string, { if case .string(let value) = $0 { value } else { nil } }) {
                 place = .external(try PostgresConfiguration(url: url))
-                source = layer.name
+                source = layer.place(of: "database_url")
                 return
             }
             let environment = layers.environment
-            if layer.name == "environment", let name = ["DATABASE_URL", "PGHOST"].first(where: { environment[$0] != nil }) {
+            if case .environment = layer.kind, let name = ["DATABASE_URL", "PGHOST"].first(where: { environment[$0] != nil }) {
                 place = .external(try PostgresConfiguration(environment: environment))
                 source = "environment \(name)"
                 return
