@@ -6,7 +6,10 @@ import Foundation
 /// The sources of settings, the most important first.
 struct ConfigurationLayers: Sendable {
     struct Layer: Sendable {
-        enum Kind: Sendable { case flags, environment, file(path: String) }
+        enum Kind: Sendable {
+            case flags, environment
+            case file(path: String)
+        }
 
         let kind: Kind
         let provider: any ConfigProvider
