@@ -72,7 +72,7 @@ public struct PriceChanges: Sendable {
         for model in list.models {
             let rates = current.rates[model.name] ?? [:]
             if let known = current.models[model.name] {
-                if known != model.facts { changedModels.append(model) }
+                if model.changes(known) { changedModels.append(model) }
             } else {
                 newModels.append(model)
             }
@@ -101,7 +101,9 @@ public struct PriceChanges: Sendable {
 }
 
 extension ListedModel {
-    var facts: PricesInForce.Model {
-        PricesInForce.Model(provider: provider, maxInputTokens: maxInputTokens, maxOutputTokens: maxOutputTokens)
+    /// Whether the list states something else. What it is silent about stays as it is known.
+    fileprivate func changes(_ known: PricesInForce.Model) -> Bool {
+        provider != known.provider || maxInputTokens.map { $0 != known.maxInputTokens } ?? false
+            || maxOutputTokens.map { $0 != known.maxOutputTokens } ?? false
     }
 }

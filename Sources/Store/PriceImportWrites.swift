@@ -75,8 +75,9 @@ enum PriceImports {
 
     private static func update(_ models: [ListedModel]) -> Query {
         """
-        UPDATE models AS m SET provider = listed.provider, max_input_tokens = listed.max_input_tokens,
-            max_output_tokens = listed.max_output_tokens, revision = m.revision + 1
+        UPDATE models AS m SET provider = listed.provider,
+            max_input_tokens = coalesce(listed.max_input_tokens, m.max_input_tokens),
+            max_output_tokens = coalesce(listed.max_output_tokens, m.max_output_tokens), revision = m.revision + 1
         FROM unnest(\(models.map(\.name)), \(models.map(\.provider)), \(models.map(\.maxInputTokens)), \(models.map(\.maxOutputTokens)))
             AS listed (name, provider, max_input_tokens, max_output_tokens)
         WHERE m.organization_id = \(OrganizationID.platform) AND m.archived_at IS NULL AND m.name = listed.name

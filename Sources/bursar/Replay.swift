@@ -46,7 +46,9 @@ struct Replay: AsyncParsableCommand {
 
     @Option(
         name: .customLong("run"),
-        help: ArgumentHelp("Begins every request_id; the same again repeats the same requests. (default: a new one)", valueName: "name"))
+        help: ArgumentHelp(
+            "Begins every request_id. A repeated name repeats the same requests, which books nothing. (default: a new one)",
+            valueName: "name"))
     var runName = "replay-\(UUID().uuidString.lowercased())"
 
     @Flag(name: .long, help: "Print one JSON object.")

@@ -73,6 +73,21 @@ import Testing
         }
     }
 
+    @Test("What a list is silent about stays as it is known")
+    func silence() async throws {
+        let lists = try [#""max_output_tokens":4096,"#, "", #""max_output_tokens":8192,"#].map { maximum in
+            try PriceList(json: Array(#"{"m":{\#(maximum)"litellm_provider":"p","input_cost_per_token":1e-06}}"#.utf8), name: "test")
+        }
+        try await withConnection { [before, after] connection in
+            for (list, expected) in zip(lists, [4096, 4096, 8192] as [Int64]) {
+                _ = try connection.importPrices(list, at: expected == 4096 ? before : after)
+                let maximum = try connection.query("SELECT max_output_tokens FROM models").rows.map { try $0.decode(as: Int64?.self) }
+                #expect(maximum == [expected])
+            }
+            #expect(try connection.importPrices(lists[1], at: after).isEmpty)
+        }
+    }
+
     @Test("An implausible change is held back until the model is accepted by name")
     func heldBack() async throws {
         let lists = (try list("1e-06"), try list("1e-05"))
