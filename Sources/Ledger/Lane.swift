@@ -61,6 +61,7 @@ final class Lane: Sendable {
         var memory = Memory(platform: platform)
         var isSecondChance = !unfinished.isEmpty
         var commands = unfinished
+        var plans = PlanAge()
         while true {
             if commands.isEmpty {
                 guard let next = await queue.next(atMost: batchBound) else { return [] }
@@ -69,6 +70,7 @@ final class Lane: Sendable {
             let start = ContinuousClock.now
             var batch = Batch(commands.map { ($0.organization, $0.command) })
             do {
+                if plans.areDue() { try connection.query("DISCARD PLANS") }
                 try batch.run(&memory, on: connection, logger: logger)
             } catch {
                 logger.warning("lost Postgres during a batch", metadata: ["error": "\(error)", "commands": "\(commands.count)"])
@@ -82,5 +84,22 @@ final class Lane: Sendable {
             commands = []
             isSecondChance = false
         }
+    }
+}
+
+/// When a lane's statements are to be planned anew. A plan made while a table is small may use the wrong one of two indexes that then
+/// cost the same, and is kept while the table grows: measured, an update that read every reservation of its organization. Planning
+/// looks at the table's size of that moment, so it is repeated each time the lane's work has doubled, and now and then for ever.
+struct PlanAge {
+    /// Replanning some ten statements costs about a millisecond.
+    private static let maximumBatches = 1024
+    private var batches = 0
+    private var due = 1
+
+    mutating func areDue() -> Bool {
+        batches += 1
+        guard batches >= due else { return false }
+        due += min(batches, PlanAge.maximumBatches)
+        return true
     }
 }
