@@ -110,13 +110,13 @@ extension OrganizationState {
         return .reserved(first, standings(first.draws), isReplay: true)
     }
 
-    private func replayBooking(_ first: Reservation, content: ContentHash) -> Outcome {
+    func replayBooking(_ first: Reservation, content: ContentHash) -> Outcome {
         guard first.content == content, let entry = first.entry else { return .refused(.requestConflict) }
         return .settled(first, standings(entry.draws), isReplay: true)
     }
 
     /// Law 1 and law 2: refused if, and only if, some blocking budget's room is smaller than the hold it needs.
-    private func refusal(_ plan: Plan) -> Refusal? {
+    func refusal(_ plan: Plan) -> Refusal? {
         var exceeded: Refusal?
         for draw in plan.draws where draw.budget.enforcement == .block {
             let counter = remembered(draw.counter)
@@ -140,191 +140,21 @@ extension OrganizationState {
             counter: draw.counter, quantity: draw.need, amount: draw.budget.amount, settled: counter.settled, held: counter.held)
     }
 
-    // MARK: settle
-
-    private mutating func decide(_ settle: Settle, _ changes: inout Changes) -> Outcome {
-        guard let reservation = own(settle.reservation, project: settle.project) else { return .refused(.reservationUnknown) }
-        guard isValid(settle.apiKey, at: settle.at) else { return .refused(.unauthenticated) }
-        switch reservation.state {
-        case .settled:
-            guard reservation.settleContent == settle.content, let entry = reservation.entry else {
-                return .refused(.reservationResolved(.settled))
-            }
-            return .settled(reservation, standings(entry.draws), isReplay: true)
-        case .released: return .refused(.reservationResolved(.released))
-        case .held, .expired: return book(settle.report, on: reservation, content: settle.content, at: settle.at, &changes)
-        }
-    }
-
-    /// Books the cost of a reservation that is held, or had expired: then the money is spent all the same, and late.
-    private mutating func book(
-        _ report: Report, on reservation: Reservation, content: ContentHash, at now: Instant, _ changes: inout Changes
-    ) -> Outcome {
-        let (lines, cost) = price(report.usage, reservation)
-        let isLate = reservation.state == .expired
-        let quantities = Quantities(usd: cost, tokens: Amount(whole: report.usage.totalTokens))
-        var overage = Money.zero
-        var draws: [Draw] = []
-        draws.reserveCapacity(reservation.draws.count)
-        for draw in reservation.draws {
-            let budget = configuration.budget(draw.counter.budget)
-            let spent = quantities.amount(in: budget?.unit ?? .usd)
-            let (booked, passed) = post(spent, releasing: isLate ? .zero : draw.quantity, draw, budget, &changes)
-            if budget?.unit == .usd { overage = max(overage, passed) }
-            draws.append(booked)
-            alert(budget, draw.counter, at: now, &changes)
-        }
-        var settled = reservation
-        settled.state = .settled
-        settled.settleContent = content
-        settled.entry = Entry(
-            id: EntryID(high: reservation.id.high, low: reservation.id.low), bookedAt: now, lines: lines, cost: cost, overage: overage,
-            draws: draws, isLate: isLate, report: report)
-        remember(settled)
-        changes.resolutions.append(Resolution(reservation: reservation.id, state: .settled, at: now, content: content))
-        changes.entries.append(settled)
-        return .settled(settled, standings(draws), isReplay: false)
-    }
-
-    /// Moves one counter from held to settled. What exceeds the hold takes free room first; the rest is overage (law 1).
-    private mutating func post(
-        _ spent: Amount, releasing held: Amount, _ draw: Draw, _ budget: Budget?, _ changes: inout Changes
-    ) -> (Draw, passed: Amount) {
-        var counter = remembered(draw.counter)
-        var passed = Amount.zero
-        if let budget, budget.enforcement == .block {
-            let before = counter.settled + counter.held
-            let excess = max(.zero, spent - held)
-            passed = max(.zero, excess - max(.zero, budget.amount - before))
-            counter.overage += passed
-            if let ceiling = counter.ceiling { counter.ceiling = max(ceiling, budget.amount) }
-        } else {
-            counter.ceiling = nil
-        }
-        counter.held -= held
-        counter.settled += spent
-        counters[draw.counter] = counter
-        changes.counters.insert(draw.counter)
-        let booked = Draw(
-            counter: draw.counter, quantity: spent, amount: budget?.amount ?? draw.amount, settled: counter.settled, held: counter.held)
-        return (booked, passed)
-    }
-
-    /// A cost line per usage kind. A kind without a price costs what the hold had set aside for the call and is not otherwise
-    /// accounted for: unknown is never zero, and the line without a price shows it (law 9).
-    private func price(_ usage: Usage, _ reservation: Reservation) -> ([EntryLine], Money) {
-        let sheet = configuration.model(reservation.model)?.prices ?? PriceSheet(rates: [])
-        switch sheet.cost(of: usage, serviceTier: reservation.serviceTier, at: reservation.createdAt) {
-        case .success(let cost): return (cost.lines.map(EntryLine.init), cost.total)
-        case .failure(let unpriced):
-            var lines = unpriced.priced.lines.map(EntryLine.init)
-            var remainder = max(.zero, reservation.held - unpriced.priced.total)
-            let total = unpriced.priced.total + remainder
-            for (kind, quantity) in usage.quantities where unpriced.kinds.contains(kind) {
-                lines.append(EntryLine(kind: kind, quantity: quantity, price: nil, cost: remainder))
-                remainder = .zero
-            }
-            return (lines, total)
-        }
-    }
-
-    // MARK: release, expire
-
-    private mutating func decide(_ release: Release, _ changes: inout Changes) -> Outcome {
-        guard let reservation = own(release.reservation, project: release.project) else { return .refused(.reservationUnknown) }
-        guard isValid(release.apiKey, at: release.at) else { return .refused(.unauthenticated) }
-        switch reservation.state {
-        case .settled: return .refused(.reservationResolved(.settled))
-        case .released: return .released(reservation, isReplay: true)
-        case .expired: return .refused(.reservationResolved(.expired))
-        case .held: return .released(end(reservation, as: .released, at: release.at, &changes), isReplay: false)
-        }
-    }
-
-    private mutating func expire(_ id: ReservationID, at now: Instant, _ changes: inout Changes) -> Outcome {
-        guard let reservation = reservations[id], reservation.state == .held, reservation.expiresAt <= now else { return .expired }
-        _ = end(reservation, as: .expired, at: now, &changes)
-        return .expired
-    }
-
-    /// Gives every hold back.
-    private mutating func end(
-        _ reservation: Reservation, as state: Reservation.State, at now: Instant, _ changes: inout Changes
-    ) -> Reservation {
-        for draw in reservation.draws {
-            var counter = remembered(draw.counter)
-            counter.held -= draw.quantity
-            counters[draw.counter] = counter
-            changes.counters.insert(draw.counter)
-        }
-        var ended = reservation
-        ended.state = state
-        remember(ended)
-        changes.resolutions.append(Resolution(reservation: reservation.id, state: state, at: now, content: nil))
-        return ended
-    }
-
-    // MARK: book, ask
-
-    private mutating func decide(_ book: Book, _ planning: Planning?, _ changes: inout Changes) -> Outcome {
-        if let known = requests[book.request], let first = reservations[known] { return replayBooking(first, content: book.content) }
-        let plan: Plan
-        switch planning {
-        case .go(let made): plan = made
-        case .no(let refusal): return .refused(refusal)
-        case nil: preconditionFailure("decide before prepare")
-        }
-        let source = AttributionSource(project: plan.attribution.project, apiKey: plan.attribution.apiKey)
-        guard let attribution = attributions[source] else { preconditionFailure("an attribution that was not remembered") }
-        let draws = plan.draws.map { Draw(counter: $0.counter, quantity: .zero, amount: $0.budget.amount) }
-        let reservation = Reservation(
-            id: book.id, request: book.request, content: book.content, attribution: attribution, state: .held, model: plan.model.name,
-            requestedModel: book.call.model, provider: plan.model.provider, serviceTier: book.call.serviceTier,
-            endUser: book.call.endUser, feature: book.call.feature, tags: book.call.tags, held: .zero, maxOutputTokens: 0, draws: draws,
-            createdAt: book.occurredAt, expiresAt: book.at)
-        changes.reservations.append(reservation)
-        return self.book(book.report, on: reservation, content: book.content, at: book.at, &changes)
-    }
-
-    private func answer(_ ask: Ask, _ planning: Planning?) -> Outcome {
-        let models = allowedModels(ask.call.project)
-        guard case .go(let plan) = planning else {
-            guard case .no(let refusal) = planning else { preconditionFailure("decide before prepare") }
-            return .allowance(Allowance(refusal: refusal, standings: [], binding: nil, models: models))
-        }
-        let standings = plan.draws.map { draw in
-            let counter = remembered(draw.counter)
-            return Standing(
-                budget: draw.budget, subject: draw.counter.subject, amount: draw.budget.amount, settled: counter.settled,
-                held: counter.held, span: draw.span)
-        }
-        let binding = zip(plan.draws, standings).filter { $0.0.budget.enforcement == .block }
-            .min { ($0.1.remaining - $0.0.need) < ($1.1.remaining - $1.0.need) }?.1
-        return .allowance(Allowance(refusal: refusal(plan), standings: standings, binding: binding, models: models))
-    }
-
-    private func allowedModels(_ project: ProjectID) -> [String] {
-        guard let project = configuration.projects[project], let tier = configuration.tiers[project.tier] else { return [] }
-        let patterns = configuration.tiers(upTo: tier).flatMap(\.models)
-        let names = Set(configuration.ownCatalogue.keys).union(configuration.platformCatalogue.keys)
-        return names.filter { name in patterns.contains { $0.matches(name) } }.sorted()
-    }
-
     // MARK: what all of them use
 
-    private func own(_ id: ReservationID, project: ProjectID?) -> Reservation? {
+    func own(_ id: ReservationID, project: ProjectID?) -> Reservation? {
         guard let reservation = reservations[id] else { return nil }
         guard let project else { return reservation }
         return reservation.request.project == project ? reservation : nil
     }
 
     /// Whether the credential still stands in fenced configuration (law 10).
-    private func isValid(_ id: APIKeyID, at now: Instant) -> Bool {
+    func isValid(_ id: APIKeyID, at now: Instant) -> Bool {
         guard let key = configuration.apiKeys[id], !key.isRevoked else { return false }
         return key.expiresAt.map { now < $0 } ?? true
     }
 
-    private func remembered(_ id: CounterID) -> Counter {
+    func remembered(_ id: CounterID) -> Counter {
         guard let counter = counters[id] else { preconditionFailure("a counter never seen is not zero") }
         return counter
     }
@@ -337,11 +167,5 @@ extension OrganizationState {
             return Standing(
                 budget: budget, subject: draw.counter.subject, amount: draw.amount, settled: draw.settled, held: draw.held, span: span)
         }
-    }
-}
-
-extension EntryLine {
-    init(_ line: CostLine) {
-        self.init(kind: line.kind, quantity: line.quantity, price: line.priceID, cost: line.cost)
     }
 }

@@ -1,0 +1,27 @@
+/// Answering whether a call would be admitted now. Books nothing.
+
+extension OrganizationState {
+    func answer(_ ask: Ask, _ planning: Planning?) -> Outcome {
+        let models = allowedModels(ask.call.project)
+        guard case .go(let plan) = planning else {
+            guard case .no(let refusal) = planning else { preconditionFailure("decide before prepare") }
+            return .allowance(Allowance(refusal: refusal, standings: [], binding: nil, models: models))
+        }
+        let standings = plan.draws.map { draw in
+            let counter = remembered(draw.counter)
+            return Standing(
+                budget: draw.budget, subject: draw.counter.subject, amount: draw.budget.amount, settled: counter.settled,
+                held: counter.held, span: draw.span)
+        }
+        let binding = zip(plan.draws, standings).filter { $0.0.budget.enforcement == .block }
+            .min { ($0.1.remaining - $0.0.need) < ($1.1.remaining - $1.0.need) }?.1
+        return .allowance(Allowance(refusal: refusal(plan), standings: standings, binding: binding, models: models))
+    }
+
+    private func allowedModels(_ project: ProjectID) -> [String] {
+        guard let project = configuration.projects[project], let tier = configuration.tiers[project.tier] else { return [] }
+        let patterns = configuration.tiers(upTo: tier).flatMap(\.models)
+        let names = Set(configuration.ownCatalogue.keys).union(configuration.platformCatalogue.keys)
+        return names.filter { name in patterns.contains { $0.matches(name) } }.sorted()
+    }
+}

@@ -1,0 +1,116 @@
+/// Settling: the actual cost of a call, priced and moved from held to settled (design §5, §6); and booking a call that was made without
+/// asking, which is the same without a hold.
+
+extension OrganizationState {
+    mutating func decide(_ settle: Settle, _ changes: inout Changes) -> Outcome {
+        guard let reservation = own(settle.reservation, project: settle.project) else { return .refused(.reservationUnknown) }
+        guard isValid(settle.apiKey, at: settle.at) else { return .refused(.unauthenticated) }
+        switch reservation.state {
+        case .settled:
+            guard reservation.settleContent == settle.content, let entry = reservation.entry else {
+                return .refused(.reservationResolved(.settled))
+            }
+            return .settled(reservation, standings(entry.draws), isReplay: true)
+        case .released: return .refused(.reservationResolved(.released))
+        case .held, .expired: return book(settle.report, on: reservation, content: settle.content, at: settle.at, &changes)
+        }
+    }
+
+    /// Books the cost of a reservation that is held, or had expired: then the money is spent all the same, and late.
+    mutating func book(
+        _ report: Report, on reservation: Reservation, content: ContentHash, at now: Instant, _ changes: inout Changes
+    ) -> Outcome {
+        let (lines, cost) = price(report.usage, reservation)
+        let isLate = reservation.state == .expired
+        let quantities = Quantities(usd: cost, tokens: Amount(whole: report.usage.totalTokens))
+        var overage = Money.zero
+        var draws: [Draw] = []
+        draws.reserveCapacity(reservation.draws.count)
+        for draw in reservation.draws {
+            let budget = configuration.budget(draw.counter.budget)
+            let spent = quantities.amount(in: budget?.unit ?? .usd)
+            let (booked, passed) = post(spent, releasing: isLate ? .zero : draw.quantity, draw, budget, &changes)
+            if budget?.unit == .usd { overage = max(overage, passed) }
+            draws.append(booked)
+            alert(budget, draw.counter, at: now, &changes)
+        }
+        var settled = reservation
+        settled.state = .settled
+        settled.settleContent = content
+        settled.entry = Entry(
+            id: EntryID(high: reservation.id.high, low: reservation.id.low), bookedAt: now, lines: lines, cost: cost, overage: overage,
+            draws: draws, isLate: isLate, report: report)
+        remember(settled)
+        changes.resolutions.append(Resolution(reservation: reservation.id, state: .settled, at: now, content: content))
+        changes.entries.append(settled)
+        return .settled(settled, standings(draws), isReplay: false)
+    }
+
+    /// Moves one counter from held to settled. What exceeds the hold takes free room first; the rest is overage (law 1).
+    private mutating func post(
+        _ spent: Amount, releasing held: Amount, _ draw: Draw, _ budget: Budget?, _ changes: inout Changes
+    ) -> (Draw, passed: Amount) {
+        var counter = remembered(draw.counter)
+        var passed = Amount.zero
+        if let budget, budget.enforcement == .block {
+            let before = counter.settled + counter.held
+            let excess = max(.zero, spent - held)
+            passed = max(.zero, excess - max(.zero, budget.amount - before))
+            counter.overage += passed
+            if let ceiling = counter.ceiling { counter.ceiling = max(ceiling, budget.amount) }
+        } else {
+            counter.ceiling = nil
+        }
+        counter.held -= held
+        counter.settled += spent
+        counters[draw.counter] = counter
+        changes.counters.insert(draw.counter)
+        let booked = Draw(
+            counter: draw.counter, quantity: spent, amount: budget?.amount ?? draw.amount, settled: counter.settled, held: counter.held)
+        return (booked, passed)
+    }
+
+    /// A cost line per usage kind. A kind without a price costs what the hold had set aside for the call and is not otherwise
+    /// accounted for: unknown is never zero, and the line without a price shows it (law 9).
+    private func price(_ usage: Usage, _ reservation: Reservation) -> ([EntryLine], Money) {
+        let sheet = configuration.model(reservation.model)?.prices ?? PriceSheet(rates: [])
+        switch sheet.cost(of: usage, serviceTier: reservation.serviceTier, at: reservation.createdAt) {
+        case .success(let cost): return (cost.lines.map(EntryLine.init), cost.total)
+        case .failure(let unpriced):
+            var lines = unpriced.priced.lines.map(EntryLine.init)
+            var remainder = max(.zero, reservation.held - unpriced.priced.total)
+            let total = unpriced.priced.total + remainder
+            for (kind, quantity) in usage.quantities where unpriced.kinds.contains(kind) {
+                lines.append(EntryLine(kind: kind, quantity: quantity, price: nil, cost: remainder))
+                remainder = .zero
+            }
+            return (lines, total)
+        }
+    }
+
+    mutating func decide(_ book: Book, _ planning: Planning?, _ changes: inout Changes) -> Outcome {
+        if let known = requests[book.request], let first = reservations[known] { return replayBooking(first, content: book.content) }
+        let plan: Plan
+        switch planning {
+        case .go(let made): plan = made
+        case .no(let refusal): return .refused(refusal)
+        case nil: preconditionFailure("decide before prepare")
+        }
+        let source = AttributionSource(project: plan.attribution.project, apiKey: plan.attribution.apiKey)
+        guard let attribution = attributions[source] else { preconditionFailure("an attribution that was not remembered") }
+        let draws = plan.draws.map { Draw(counter: $0.counter, quantity: .zero, amount: $0.budget.amount) }
+        let reservation = Reservation(
+            id: book.id, request: book.request, content: book.content, attribution: attribution, state: .held, model: plan.model.name,
+            requestedModel: book.call.model, provider: plan.model.provider, serviceTier: book.call.serviceTier,
+            endUser: book.call.endUser, feature: book.call.feature, tags: book.call.tags, held: .zero, maxOutputTokens: 0, draws: draws,
+            createdAt: book.occurredAt, expiresAt: book.at)
+        changes.reservations.append(reservation)
+        return self.book(book.report, on: reservation, content: book.content, at: book.at, &changes)
+    }
+}
+
+extension EntryLine {
+    init(_ line: CostLine) {
+        self.init(kind: line.kind, quantity: line.quantity, price: line.priceID, cost: line.cost)
+    }
+}
