@@ -18,8 +18,8 @@ struct TemporaryServer: Sendable {
 func withTemporaryServer<T: Sendable>(
     _ body: @escaping @Sendable (TemporaryServer) async throws -> T
 ) async throws -> T {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "bursar-\(UUID().uuidString.prefix(8))").path
-    let postgres = try await EmbeddedPostgres.start(in: folder, logger: quiet)
+    let folder = try TemporaryFolder(prefix: "bursar-temporary", parent: "/tmp")
+    let postgres = try await EmbeddedPostgres.start(in: folder.path, logger: quiet)
     let result: Result<T, any Error>
     do {
         _ = try await Migrator(postgres.configuration, logger: quiet).migrate()
@@ -28,7 +28,7 @@ func withTemporaryServer<T: Sendable>(
         result = .failure(error)
     }
     await postgres.stop()
-    try FileManager.default.removeItem(atPath: folder)
+    folder.remove()
     return try result.get()
 }
 
