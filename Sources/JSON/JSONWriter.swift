@@ -139,6 +139,14 @@ public struct JSONWriter: Sendable {
         bytes.append(UInt8(ascii: "\""))
     }
 
+    /// A string whose bytes the body appends: printable ASCII without quotes and backslashes, such as ids, times and amounts.
+    public mutating func plainString(_ append: (inout [UInt8]) -> Void) {
+        prefix()
+        bytes.append(UInt8(ascii: "\""))
+        append(&bytes)
+        bytes.append(UInt8(ascii: "\""))
+    }
+
     public mutating func value(_ value: JSON) {
         switch value {
         case .null: null()

@@ -92,6 +92,7 @@ struct Exchange: Sendable {
 
     /// `application/json`, or a type with the suffix `+json`; parameters are ignored.
     private static func isJSON(_ header: String) -> Bool {
+        if header == "application/json" { return true }
         let type = header.prefix { $0 != ";" }.filter { $0 != " " }.lowercased()
         return type == "application/json" || (type.hasPrefix("application/") && type.hasSuffix("+json"))
     }

@@ -3,10 +3,25 @@ import Budgets
 import JSON
 
 extension JSONWriter {
-    mutating func field<Kind: IDKind>(_ name: StaticString, _ id: ID<Kind>) { field(name, id.description) }
-    mutating func field<Kind: IDKind>(_ name: StaticString, _ id: ID<Kind>?) { field(name, id?.description) }
-    mutating func field(_ name: StaticString, _ instant: Instant) { field(name, instant.rfc3339) }
-    mutating func field(_ name: StaticString, _ instant: Instant?) { field(name, instant?.rfc3339) }
+    mutating func field<Kind: IDKind>(_ name: StaticString, _ id: ID<Kind>) {
+        self.name(name)
+        plainString(id.append(to:))
+    }
+
+    mutating func field<Kind: IDKind>(_ name: StaticString, _ id: ID<Kind>?) {
+        self.name(name)
+        if let id { plainString(id.append(to:)) } else { null() }
+    }
+
+    mutating func field(_ name: StaticString, _ instant: Instant) {
+        self.name(name)
+        plainString(instant.append(to:))
+    }
+
+    mutating func field(_ name: StaticString, _ instant: Instant?) {
+        self.name(name)
+        if let instant { plainString(instant.append(to:)) } else { null() }
+    }
 
     mutating func field(_ name: StaticString, _ money: Money) {
         self.name(name)
@@ -22,7 +37,8 @@ extension JSONWriter {
     private mutating func amount(_ amount: Amount, in unit: BudgetUnit) {
         guard unit == .usd else { return number(text: amount.plain) }
         object { writer in
-            writer.field("amount", amount.description)
+            writer.name("amount")
+            writer.plainString(amount.append(to:))
             writer.field("currency", "USD")
         }
     }
@@ -33,6 +49,20 @@ extension JSONWriter {
 
     mutating func array(_ name: StaticString, _ numbers: [Int64]) {
         array(name) { writer in for number in numbers { writer.number(number) } }
+    }
+}
+
+extension ID {
+    /// Appends the text form, without a string in between: answers have many ids.
+    func append(to bytes: inout [UInt8]) {
+        bytes.append(contentsOf: Kind.prefix.utf8)
+        bytes.append(UInt8(ascii: "_"))
+        for word in [high, low] {
+            for shift in stride(from: 60, through: 0, by: -4) {
+                let digit = UInt8(truncatingIfNeeded: word >> UInt64(shift)) & 0xF
+                bytes.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+            }
+        }
     }
 }
 

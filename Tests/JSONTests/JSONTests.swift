@@ -87,9 +87,11 @@ import Testing
             writer.number(text: "1.50")
             writer.field("e", Int64.min)
             writer.field("f", JSON.null)
+            writer.name("g")
+            writer.plainString { $0.append(contentsOf: "x".utf8) }
         }
         #expect(
             String(decoding: writer.bytes, as: UTF8.self)
-                == #"{"a":"x","b":[1,{"c":true},[],null],"d\"":1.50,"e":-9223372036854775808,"f":null}"#)
+                == #"{"a":"x","b":[1,{"c":true},[],null],"d\"":1.50,"e":-9223372036854775808,"f":null,"g":"x"}"#)
     }
 }
