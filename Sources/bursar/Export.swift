@@ -50,7 +50,7 @@ struct Export: AsyncParsableCommand {
     }
 
     private static func read<Value>(_ text: String, _ make: (String) -> Value?) throws -> Value {
-        guard let value = make(text) else { throw ValidationError("'\(text)' is not one.") }
+        guard let value = make(text) else { throw ValidationError("'\(text)' cannot be read.") }
         return value
     }
 

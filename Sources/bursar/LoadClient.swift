@@ -27,11 +27,13 @@ enum LoadStep {
 
 /// Why a load could not go on.
 enum LoadError: Error, CustomStringConvertible {
+    case unreachable(host: String, port: Int)
     case connectionLost(host: String, port: Int)
     case malformedAnswer(String)
 
     var description: String {
         switch self {
+        case .unreachable(let host, let port): "nothing accepts connections at \(host):\(port)"
         case .connectionLost(let host, let port): "the server at \(host):\(port) closed the connection before it answered"
         case .malformedAnswer(let reason): "the server's answer is not HTTP/1.1: \(reason)"
         }
@@ -53,7 +55,7 @@ struct LoadClient: Sendable {
 
     /// Opens `connections` connections, lets each run its driver to the end and gives back what they found, in their order.
     /// A connection that the server closed between two requests is opened again; one lost in the middle ends everything.
-    /// - Throws: `LoadError`, or NIO's error when the server cannot be reached.
+    /// - Throws: `LoadError`, or NIO's error when a connection breaks.
     func drive<Driver: LoadDriver>(
         connections: Int, _ makeDriver: @escaping @Sendable (_ connection: Int) -> Driver
     ) async throws -> [Driver.Outcome] {
@@ -87,7 +89,7 @@ struct LoadClient: Sendable {
                 }
             }
             .connect(host: host, port: port)
-            .whenFailure { promise.fail($0) }
+            .whenFailure { _ in promise.fail(LoadError.unreachable(host: host, port: port)) }
     }
 }
 
