@@ -23,10 +23,6 @@ bench: build ## Measure reservations and cycles against a bare route and one tra
 TRACE ?= $(wildcard ../shared/data/traces/azure-llm-conv-2023.csv)
 PRICES ?= $(wildcard ../shared/data/prices/litellm-1.106.2.json)
 
-# A bare clone makes up its trace and prices with its own list.
-TRACE ?= $(wildcard ../shared/data/traces/azure-llm-conv-2023.csv)
-PRICES ?= $(wildcard ../shared/data/prices/litellm-1.106.2.json)
-
 demo: build ## Watch a trace of calls go through budgets, alerts and chargeback (TRACE=file PRICES=file)
 	@exec $(BURSAR) demo $(if $(TRACE),--trace '$(TRACE)') $(if $(PRICES),--prices '$(PRICES)') $(ARGS)
 

@@ -13,10 +13,14 @@ final class LaneQueue: Sendable {
     /// More than a lane commits in a second: whoever would wait longer is better told `overloaded` at once.
     static let maximumQueued = 8192
 
+    /// What stands between the queue and Postgres. While the first connection is being made commands wait for it; once Postgres is
+    /// known to be away they are turned away at once.
+    private enum Link { case connecting, connected, away }
+
     private struct State {
         var commands: [QueuedCommand] = []
         var waiter: CheckedContinuation<Void, Never>?
-        var isConnected = false
+        var link = Link.connecting
         var isFinished = false
     }
 
@@ -26,7 +30,7 @@ final class LaneQueue: Sendable {
     func submit(_ command: Command, for organization: OrganizationID) async -> Outcome {
         await withCheckedContinuation { answer in
             let (refusal, waiter) = state.withLock { state -> (Outcome?, CheckedContinuation<Void, Never>?) in
-                guard state.isConnected, !state.isFinished else { return (.storeUnavailable, nil) }
+                guard state.link != .away, !state.isFinished else { return (.storeUnavailable, nil) }
                 guard state.commands.count < LaneQueue.maximumQueued else { return (.overloaded, nil) }
                 state.commands.append(QueuedCommand(organization: organization, command: command, answer: answer))
                 return (nil, state.waiter.take())
@@ -59,12 +63,12 @@ final class LaneQueue: Sendable {
     }
 
     /// Lets commands in: the lane has its connection.
-    func connected() { state.withLock { $0.isConnected = true } }
+    func connected() { state.withLock { $0.link = .connected } }
 
     /// Turns new commands away and answers those that wait: Postgres is away.
     func disconnected() {
         let commands = state.withLock { state in
-            state.isConnected = false
+            state.link = .away
             defer { state.commands = [] }
             return state.commands
         }
@@ -81,6 +85,6 @@ final class LaneQueue: Sendable {
     }
 
     var isFinished: Bool { state.withLock { $0.isFinished } }
-    var isConnected: Bool { state.withLock { $0.isConnected } }
+    var isConnected: Bool { state.withLock { $0.link == .connected } }
     var count: Int { state.withLock { $0.commands.count } }
 }
