@@ -1,6 +1,5 @@
 /// The laws of money on a real Postgres: one test a law or a bad day of issue 2.
 import Budgets
-import Logging
 import Postgres
 import Store
 import TestSupport

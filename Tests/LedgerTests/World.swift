@@ -1,6 +1,5 @@
 /// A small organization in a fresh database, and the engine on it: what every test of the ledger starts from.
 import Budgets
-import Logging
 import Postgres
 import Store
 import Synchronization
@@ -55,7 +54,7 @@ struct World: Sendable {
 
     /// Runs statements in one Postgres transaction on a connection of its own.
     @discardableResult func sql(_ queries: [Query]) async throws -> [PostgresResult] {
-        let connection = try await PostgresConnection.connect(configuration, logger: Logger(label: "test"))
+        let connection = try await PostgresConnection.connect(configuration, logger: testLogger)
         let results = try await connection.flight(queries)
         await connection.close()
         return results
@@ -86,7 +85,7 @@ struct World: Sendable {
     ) async throws -> T {
         let ledger = Ledger(
             configuration, laneCount: lanes, batchBound: batchBound, sweepInterval: sweepInterval, now: now, onAlerts: onAlerts,
-            logger: Logger(label: "ledger"))
+            logger: testLogger)
         async let running: Void = ledger.run()
         await ledger.connected()
         let result: Result<T, any Error>
