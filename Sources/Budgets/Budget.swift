@@ -32,8 +32,8 @@ public enum BudgetUnit: String, Sendable, CaseIterable { case usd, tokens, reque
 /// What happens when a call finds no room: refused, told about, or only recorded.
 public enum Enforcement: String, Sendable, CaseIterable { case block, warn, shadow }
 
-/// An amount per period for a scope.
-public struct Budget: Sendable {
+/// An amount per period for a scope. A class because it is immutable and handed around with every draw of every call.
+public final class Budget: Sendable {
     public let id: BudgetID
     public let name: String
     public let scope: BudgetScope

@@ -57,8 +57,8 @@ public struct APIKey: Sendable {
     }
 }
 
-/// A model offered by a provider, with what is known of its prices.
-public struct Model: Sendable {
+/// A model offered by a provider, with what is known of its prices. A class for the same reason as `Budget`.
+public final class Model: Sendable {
     public let name: String
     public let provider: String
     public let maxInputTokens: Int64?

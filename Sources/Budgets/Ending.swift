@@ -28,8 +28,7 @@ extension OrganizationState {
             counters[draw.counter] = counter
             changes.counters.insert(draw.counter)
         }
-        var ended = reservation
-        ended.state = state
+        let ended = reservation.ended(state)
         remember(ended)
         changes.resolutions.append(Resolution(reservation: reservation.id, state: state, at: now, content: nil))
         return ended

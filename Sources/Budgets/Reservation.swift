@@ -76,14 +76,15 @@ public struct Attribution: Hashable, Sendable {
     public let environment: String
 }
 
-public struct Reservation: Sendable {
+/// A class because it is immutable and remembered, answered and written at once: one object serves all three.
+public final class Reservation: Sendable {
     public enum State: String, Sendable { case held, settled, released, expired }
 
     public let id: ReservationID
     public let request: RequestID
     public let content: ContentHash
     public let attribution: AttributionID
-    public var state: State
+    public let state: State
     public let model: String
     public let requestedModel: String
     public let provider: String
@@ -98,9 +99,9 @@ public struct Reservation: Sendable {
     public let draws: [Draw]
     public let createdAt: Instant
     public let expiresAt: Instant
-    public var settleContent: ContentHash?
+    public let settleContent: ContentHash?
     /// Present once settled.
-    public var entry: Entry?
+    public let entry: Entry?
 
     public init(
         id: ReservationID, request: RequestID, content: ContentHash, attribution: AttributionID, state: State, model: String,
@@ -127,6 +128,15 @@ public struct Reservation: Sendable {
         self.expiresAt = expiresAt
         self.settleContent = settleContent
         self.entry = entry
+    }
+
+    /// The same reservation, ended.
+    func ended(_ state: State, settleContent: ContentHash? = nil, entry: Entry? = nil) -> Reservation {
+        Reservation(
+            id: id, request: request, content: content, attribution: attribution, state: state, model: model,
+            requestedModel: requestedModel, provider: provider, serviceTier: serviceTier, endUser: endUser, feature: feature, tags: tags,
+            held: held, maxOutputTokens: maxOutputTokens, draws: draws, createdAt: createdAt, expiresAt: expiresAt,
+            settleContent: settleContent, entry: entry)
     }
 }
 

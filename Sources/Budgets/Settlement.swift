@@ -34,12 +34,10 @@ extension OrganizationState {
             draws.append(booked)
             alert(budget, draw.counter, at: now, &changes)
         }
-        var settled = reservation
-        settled.state = .settled
-        settled.settleContent = content
-        settled.entry = Entry(
+        let entry = Entry(
             id: EntryID(high: reservation.id.high, low: reservation.id.low), bookedAt: now, lines: lines, cost: cost, overage: overage,
             draws: draws, isLate: isLate, report: report)
+        let settled = reservation.ended(.settled, settleContent: content, entry: entry)
         remember(settled)
         changes.resolutions.append(Resolution(reservation: reservation.id, state: .settled, at: now, content: content))
         changes.entries.append(settled)

@@ -23,29 +23,25 @@ public struct JSONWriter: Sendable {
     public mutating func endArray() { end(UInt8(ascii: "]")) }
 
     /// An object whose members the body writes.
-    public mutating func object<Failure: Error>(_ body: (inout JSONWriter) throws(Failure) -> Void) throws(Failure) {
+    public mutating func object(_ body: (inout JSONWriter) throws -> Void) rethrows {
         beginObject()
         try body(&self)
         endObject()
     }
 
     /// An array whose elements the body writes.
-    public mutating func array<Failure: Error>(_ body: (inout JSONWriter) throws(Failure) -> Void) throws(Failure) {
+    public mutating func array(_ body: (inout JSONWriter) throws -> Void) rethrows {
         beginArray()
         try body(&self)
         endArray()
     }
 
-    public mutating func object<Failure: Error>(
-        _ name: StaticString, _ body: (inout JSONWriter) throws(Failure) -> Void
-    ) throws(Failure) {
+    public mutating func object(_ name: StaticString, _ body: (inout JSONWriter) throws -> Void) rethrows {
         self.name(name)
         try object(body)
     }
 
-    public mutating func array<Failure: Error>(
-        _ name: StaticString, _ body: (inout JSONWriter) throws(Failure) -> Void
-    ) throws(Failure) {
+    public mutating func array(_ name: StaticString, _ body: (inout JSONWriter) throws -> Void) rethrows {
         self.name(name)
         try array(body)
     }
