@@ -16,28 +16,12 @@ struct Flight {
         writing: [OrganizationID], reading: [OrganizationID], refused: [(OrganizationID, RequestID)],
         _ changes: [OrganizationID: Changes], _ memory: Memory, isLocked: Bool
     ) {
-        func rows<Row>(_ part: KeyPath<Changes, [Row]>) -> [(OrganizationID, Row)] {
-            writing.flatMap { organization in (changes[organization]?[keyPath: part] ?? []).map { (organization, $0) } }
-        }
         var queries: [Query] = []
-        if !writing.isEmpty {
-            queries.append(Fences.raise(writing, from: writing.map { memory.organizations[$0]?.state.version ?? 0 }))
-        }
+        if !writing.isEmpty { queries.append(LedgerWrites.commit(Flight.rows(writing, changes, memory))) }
         let attributions = Flight.newAttributions(writing, changes, memory)
         if !attributions.isEmpty { queries.append(LedgerWrites.attributions(attributions)) }
         self.attributions = attributions.map { ($0.0, $0.1) }
-        let counters = writing.flatMap { organization -> [(OrganizationID, CounterID, Counter)] in
-            guard let state = memory.organizations[organization]?.state, let changed = changes[organization]?.counters else { return [] }
-            return changed.compactMap { id in state.counter(id).map { (organization, id, $0) } }
-        }
-        if !counters.isEmpty { queries.append(LedgerWrites.counters(counters)) }
-        let reservations = rows(\.reservations)
-        if !reservations.isEmpty { queries.append(LedgerWrites.reservations(reservations)) }
-        let resolutions = rows(\.resolutions)
-        if !resolutions.isEmpty { queries.append(LedgerWrites.resolutions(resolutions)) }
-        let entries = rows(\.entries).compactMap { row in row.1.entry.map { (row.0, row.1, $0) } }
-        if !entries.isEmpty { queries.append(LedgerWrites.entries(entries)) }
-        let alerts = rows(\.alerts)
+        let alerts = writing.flatMap { organization in (changes[organization]?.alerts ?? []).map { (organization, $0) } }
         hasAlerts = !alerts.isEmpty
         if hasAlerts { queries += Flight.alertQueries(alerts, memory) }
         if !reading.isEmpty {
@@ -49,6 +33,31 @@ struct Flight {
             queries.append(LedgerReads.reservations(for: refused))
         }
         self.queries = queries
+    }
+
+    private static func rows(
+        _ writing: [OrganizationID], _ changes: [OrganizationID: Changes], _ memory: Memory
+    ) -> LedgerRows {
+        var rows = LedgerRows()
+        for organization in writing {
+            guard let state = memory.organizations[organization]?.state, let changed = changes[organization] else { continue }
+            rows.fences.append((organization, state.version))
+            for id in changed.counters {
+                if let counter = state.counter(id) { rows.counters.append((organization, id, counter)) }
+            }
+            // One statement writes a row once: what the batch both made and ended is written as ended, and what it ended twice
+            // (expired, then settled late) as it was last.
+            var resolutions = Dictionary(changed.resolutions.map { ($0.reservation, $0) }, uniquingKeysWith: { _, last in last })
+            for reservation in changed.reservations {
+                let resolution = resolutions.removeValue(forKey: reservation.id)
+                rows.reservations.append(NewReservation(organization: organization, reservation: reservation, resolution: resolution))
+            }
+            rows.resolutions += resolutions.values.map { (organization, $0) }
+            for reservation in changed.entries {
+                if let entry = reservation.entry { rows.entries.append((organization, reservation, entry)) }
+            }
+        }
+        return rows
     }
 
     private static func newAttributions(

@@ -26,19 +26,6 @@ public enum Fences {
         """
     }
 
-    /// Raises each fence from the version given, or fails the whole Postgres transaction with `staleState`: dividing by the number of
-    /// hits is the one way for plain SQL to fail on a missing row, and spares the hot path a function. The ids are sorted, and the
-    /// join runs over them in their order (lane connections allow no other), so nothing deadlocks.
-    public static func raise(_ organizations: [OrganizationID], from versions: [Int64]) -> Query {
-        """
-        WITH raised AS (
-            UPDATE fences AS f SET version = f.version + 1
-            FROM unnest(\(organizations), \(versions)) AS seen (organization_id, version)
-            WHERE f.organization_id = seen.organization_id AND f.version = seen.version RETURNING 1)
-        SELECT 1 / (count(*) = \(Int64(organizations.count)))::int FROM raised
-        """
-    }
-
     /// Raises one organization's fence because its configuration changes: the first statement of every such transaction.
     public static func raiseConfiguration(_ organization: OrganizationID) -> Query {
         """
@@ -47,7 +34,7 @@ public enum Fences {
         """
     }
 
-    /// The SQLSTATE of `raise` when another transaction was first: a division by zero, which nothing else in a flight does.
+    /// The SQLSTATE of `LedgerWrites.commit` when another transaction was first: a division by zero, which nothing else there does.
     public static let staleState = "22012"
 
     public static func decode(_ result: PostgresResult) throws(PostgresError) -> [OrganizationID: Fence] {

@@ -1,23 +1,104 @@
-/// What a lane writes: one `unnest` statement per table, whatever the size of the batch (design §5).
+/// What a lane writes (design §5): one statement, whatever the size of the batch. Postgres spends more on each statement of a small
+/// transaction than on its rows, so everything that a batch of calls changes is one.
 public import Budgets
 import JSON
 public import Postgres
 
-public enum LedgerWrites {
-    /// Counters as they now stand: absolute values, because the fence makes what the lane remembers exact.
-    public static func counters(_ rows: [(OrganizationID, CounterID, Counter)]) -> Query {
-        """
-        INSERT INTO budget_periods
-            (organization_id, budget_id, subject, period_start, settled, held, ceiling, overage, alerted_version, alerted_threshold)
-        SELECT * FROM unnest(
-            \(rows.map(\.0)), \(rows.map(\.1.budget)), \(rows.map(\.1.subject)), \(rows.map(\.1.periodStart)), \(rows.map(\.2.settled)),
-            \(rows.map(\.2.held)), \(rows.map(\.2.ceiling)), \(rows.map(\.2.overage)), \(rows.map(\.2.alertedVersion)),
-            \(rows.map(\.2.alertedThreshold)))
-        ON CONFLICT (organization_id, budget_id, subject, period_start) DO UPDATE SET
-            settled = EXCLUDED.settled, held = EXCLUDED.held, ceiling = EXCLUDED.ceiling, overage = EXCLUDED.overage,
-            alerted_version = EXCLUDED.alerted_version, alerted_threshold = EXCLUDED.alerted_threshold
-        """
+/// A reservation to be written as it now stands: open, or ended by the batch that made it.
+public struct NewReservation: Sendable {
+    public let organization: OrganizationID
+    public let reservation: Reservation
+    /// Its end, if the same batch ended it.
+    public let resolution: Resolution?
+
+    public init(organization: OrganizationID, reservation: Reservation, resolution: Resolution?) {
+        self.organization = organization
+        self.reservation = reservation
+        self.resolution = resolution
     }
+}
+
+/// Everything that a batch of decisions changes.
+public struct LedgerRows: Sendable {
+    /// Sorted by organization: fences are taken in this order.
+    public var fences: [(organization: OrganizationID, version: Int64)] = []
+    /// Counters as they now stand: absolute values, because the fence makes what the lane remembers exact.
+    public var counters: [(OrganizationID, CounterID, Counter)] = []
+    public var reservations: [NewReservation] = []
+    /// The ends of reservations written before.
+    public var resolutions: [(OrganizationID, Resolution)] = []
+    public var entries: [(OrganizationID, Reservation, Entry)] = []
+
+    public init() {}
+}
+
+public enum LedgerWrites {
+    /// Raises the fences from the versions given and writes the rows, or fails whole: with `Fences.staleState` when another
+    /// transaction was first, by `requestConstraint` when a `request_id` was used before.
+    ///
+    /// Dividing by the number of fences raised is the one way for plain SQL to fail on a missing row. The main query reads `raised`
+    /// before the other parts run, so the fences are locked first, in the order of the array (lane connections know no other join).
+    public static func commit(_ rows: LedgerRows) -> Query {
+        let (fences, counters, resolutions, entries) = (rows.fences, rows.counters, rows.resolutions, rows.entries)
+        let new = rows.reservations
+        return """
+            WITH raised AS (
+                UPDATE fences AS f SET version = f.version + 1
+                FROM unnest(\(fences.map(\.organization)), \(fences.map(\.version))) AS seen (organization_id, version)
+                WHERE f.organization_id = seen.organization_id AND f.version = seen.version RETURNING 1
+            ), counters AS (
+                INSERT INTO budget_periods
+                    (organization_id, budget_id, subject, period_start, settled, held, ceiling, overage, alerted_version,
+                     alerted_threshold)
+                SELECT * FROM unnest(
+                    \(counters.map(\.0)), \(counters.map(\.1.budget)), \(counters.map(\.1.subject)), \(counters.map(\.1.periodStart)),
+                    \(counters.map(\.2.settled)), \(counters.map(\.2.held)), \(counters.map(\.2.ceiling)), \(counters.map(\.2.overage)),
+                    \(counters.map(\.2.alertedVersion)), \(counters.map(\.2.alertedThreshold)))
+                ON CONFLICT (organization_id, budget_id, subject, period_start) DO UPDATE SET
+                    settled = EXCLUDED.settled, held = EXCLUDED.held, ceiling = EXCLUDED.ceiling, overage = EXCLUDED.overage,
+                    alerted_version = EXCLUDED.alerted_version, alerted_threshold = EXCLUDED.alerted_threshold
+            ), made AS (
+                INSERT INTO reservations
+                    (organization_id, id, project_id, request_id, request_sha256, attribution_id, state, model, requested_model,
+                     provider, service_tier, end_user, feature, tags, held, max_output_tokens, draws, created_at, expires_at,
+                     resolved_at, settle_sha256)
+                SELECT * FROM unnest(
+                    \(new.map(\.organization)), \(new.map(\.reservation.id)), \(new.map(\.reservation.request.project)),
+                    \(new.map(\.reservation.request.text)), \(new.map { Bytea($0.reservation.content) }),
+                    \(new.map(\.reservation.attribution)), \(new.map { ($0.resolution?.state ?? $0.reservation.state).rawValue }),
+                    \(new.map(\.reservation.model)), \(new.map(\.reservation.requestedModel)), \(new.map(\.reservation.provider)),
+                    \(new.map(\.reservation.serviceTier)), \(new.map(\.reservation.endUser)), \(new.map(\.reservation.feature)),
+                    \(new.map { $0.reservation.tags.map { JSONB(text: $0) } }), \(new.map(\.reservation.held)),
+                    \(new.map(\.reservation.maxOutputTokens)), \(new.map { Draw.encode($0.reservation.draws) }),
+                    \(new.map(\.reservation.createdAt)), \(new.map(\.reservation.expiresAt)), \(new.map(\.resolution?.at)),
+                    \(new.map { $0.resolution?.content.map { Bytea($0) } }))
+            ), ended AS (
+                UPDATE reservations AS r SET state = e.state, resolved_at = e.resolved_at, settle_sha256 = e.settle_sha256
+                FROM unnest(
+                    \(resolutions.map(\.0)), \(resolutions.map(\.1.reservation)), \(resolutions.map { $0.1.state.rawValue }),
+                    \(resolutions.map(\.1.at)), \(resolutions.map { $0.1.content.map { Bytea($0) } }))
+                    AS e (organization_id, id, state, resolved_at, settle_sha256)
+                WHERE r.organization_id = e.organization_id AND r.id = e.id
+            ), booked AS (
+                INSERT INTO ledger_entries
+                    (organization_id, id, reservation_id, attribution_id, occurred_at, booked_at, request_id, model, requested_model,
+                     provider, service_tier, end_user, feature, tags, lines, cost, overage, draws, is_late, outcome,
+                     provider_request_id, latency_ms)
+                SELECT * FROM unnest(
+                    \(entries.map(\.0)), \(entries.map(\.2.id)), \(entries.map(\.1.id)), \(entries.map(\.1.attribution)),
+                    \(entries.map(\.1.createdAt)), \(entries.map(\.2.bookedAt)), \(entries.map(\.1.request.text)),
+                    \(entries.map(\.1.model)), \(entries.map(\.1.requestedModel)), \(entries.map(\.1.provider)),
+                    \(entries.map(\.1.serviceTier)), \(entries.map(\.1.endUser)), \(entries.map(\.1.feature)),
+                    \(entries.map { $0.1.tags.map { JSONB(text: $0) } }), \(entries.map { EntryLine.encode($0.2.lines) }),
+                    \(entries.map(\.2.cost)), \(entries.map(\.2.overage)), \(entries.map { Draw.encode($0.2.draws) }),
+                    \(entries.map(\.2.isLate)), \(entries.map { $0.2.report?.outcome ?? "ok" }),
+                    \(entries.map { $0.2.report?.providerRequestID }), \(entries.map { $0.2.report?.latencyMilliseconds }))
+            )
+            SELECT 1 / (count(*) = \(Int64(fences.count)))::int FROM raised
+            """
+    }
+
+    public static let requestConstraint = "reservations_request"
 
     /// Rows named by their content: the same one again is no news.
     public static func attributions(_ rows: [(OrganizationID, AttributionID, Attribution)]) -> Query {
@@ -30,52 +111,6 @@ public enum LedgerWrites {
             \(rows.map(\.2.projectName)), \(rows.map(\.2.costCenter)), \(rows.map(\.2.tier)), \(rows.map(\.2.tierName)),
             \(rows.map(\.2.apiKey)), \(rows.map(\.2.apiKeyName)), \(rows.map(\.2.environment)))
         ON CONFLICT DO NOTHING
-        """
-    }
-
-    /// New reservations. A `request_id` used before fails the flight by the constraint `requestConstraint`.
-    public static func reservations(_ rows: [(OrganizationID, Reservation)]) -> Query {
-        """
-        INSERT INTO reservations
-            (organization_id, id, project_id, request_id, request_sha256, attribution_id, state, model, requested_model, provider,
-             service_tier, end_user, feature, tags, held, max_output_tokens, draws, created_at, expires_at)
-        SELECT * FROM unnest(
-            \(rows.map(\.0)), \(rows.map(\.1.id)), \(rows.map(\.1.request.project)), \(rows.map(\.1.request.text)),
-            \(rows.map { Bytea($0.1.content) }), \(rows.map(\.1.attribution)), \(rows.map { $0.1.state.rawValue }), \(rows.map(\.1.model)),
-            \(rows.map(\.1.requestedModel)), \(rows.map(\.1.provider)), \(rows.map(\.1.serviceTier)), \(rows.map(\.1.endUser)),
-            \(rows.map(\.1.feature)), \(rows.map { $0.1.tags.map { JSONB(text: $0) } }), \(rows.map(\.1.held)),
-            \(rows.map(\.1.maxOutputTokens)), \(rows.map { Draw.encode($0.1.draws) }), \(rows.map(\.1.createdAt)),
-            \(rows.map(\.1.expiresAt)))
-        """
-    }
-
-    public static let requestConstraint = "reservations_request"
-
-    /// The ends of reservations.
-    public static func resolutions(_ rows: [(OrganizationID, Resolution)]) -> Query {
-        """
-        UPDATE reservations AS r SET state = ended.state, resolved_at = ended.resolved_at, settle_sha256 = ended.settle_sha256
-        FROM unnest(
-            \(rows.map(\.0)), \(rows.map(\.1.reservation)), \(rows.map { $0.1.state.rawValue }), \(rows.map(\.1.at)),
-            \(rows.map { $0.1.content.map { Bytea($0) } })) AS ended (organization_id, id, state, resolved_at, settle_sha256)
-        WHERE r.organization_id = ended.organization_id AND r.id = ended.id
-        """
-    }
-
-    /// The entries of settled reservations.
-    public static func entries(_ rows: [(OrganizationID, Reservation, Entry)]) -> Query {
-        """
-        INSERT INTO ledger_entries
-            (organization_id, id, reservation_id, attribution_id, occurred_at, booked_at, request_id, model, requested_model, provider,
-             service_tier, end_user, feature, tags, lines, cost, overage, draws, is_late, outcome, provider_request_id, latency_ms)
-        SELECT * FROM unnest(
-            \(rows.map(\.0)), \(rows.map(\.2.id)), \(rows.map(\.1.id)), \(rows.map(\.1.attribution)), \(rows.map(\.1.createdAt)),
-            \(rows.map(\.2.bookedAt)), \(rows.map(\.1.request.text)), \(rows.map(\.1.model)), \(rows.map(\.1.requestedModel)),
-            \(rows.map(\.1.provider)), \(rows.map(\.1.serviceTier)), \(rows.map(\.1.endUser)), \(rows.map(\.1.feature)),
-            \(rows.map { $0.1.tags.map { JSONB(text: $0) } }), \(rows.map { EntryLine.encode($0.2.lines) }), \(rows.map(\.2.cost)),
-            \(rows.map(\.2.overage)), \(rows.map { Draw.encode($0.2.draws) }), \(rows.map(\.2.isLate)),
-            \(rows.map { $0.2.report?.outcome ?? "ok" }), \(rows.map { $0.2.report?.providerRequestID }),
-            \(rows.map { $0.2.report?.latencyMilliseconds }))
         """
     }
 }
