@@ -1,0 +1,44 @@
+/// The built program beside this test, as people run it.
+import Foundation
+import Glibc
+
+final class Program {
+    private let process = Process()
+    private let output = Pipe()
+
+    init(_ arguments: [String], keepsErrors: Bool = false) throws {
+        process.executableURL = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "bursar")
+        process.arguments = arguments
+        process.environment = ["PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"]
+        process.standardOutput = output
+        process.standardError = keepsErrors ? output : FileHandle.nullDevice
+        try process.run()
+    }
+
+    // A test that fails must not leave a server behind, which would start Postgres again and again in a folder that is gone.
+    deinit { if process.isRunning { send(SIGKILL) } }
+
+    /// Its next line; nil at its end.
+    func line() throws -> String? {
+        var bytes = Data()
+        while let byte = try output.fileHandleForReading.read(upToCount: 1), !byte.isEmpty {
+            if byte[0] == UInt8(ascii: "\n") { return String(decoding: bytes, as: UTF8.self) }
+            bytes.append(byte)
+        }
+        return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
+    }
+
+    func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
+
+    /// Waits for it to end. Returns its exit status, or the signal that ended it.
+    func end() throws -> Int32 {
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+
+    static func run(_ arguments: [String], keepsErrors: Bool = false) throws -> (status: Int32, output: String) {
+        let program = try Program(arguments, keepsErrors: keepsErrors)
+        let output = try program.output.fileHandleForReading.readToEnd() ?? Data()
+        return (try program.end(), String(decoding: output, as: UTF8.self))
+    }
+}
