@@ -1,7 +1,7 @@
 /// Answering whether a call would be admitted now. Books nothing.
 
 extension OrganizationState {
-    func answer(_ ask: Ask, _ planning: Planning?) -> Outcome {
+    mutating func answer(_ ask: Ask, _ planning: Planning?) -> Outcome {
         let models = allowedModels(ask.call.project)
         guard case .go(let plan) = planning else {
             guard case .no(let refusal) = planning else { preconditionFailure("decide before prepare") }
@@ -18,10 +18,14 @@ extension OrganizationState {
         return .allowance(Allowance(refusal: refusal(plan), standings: standings, binding: binding, models: models))
     }
 
-    private func allowedModels(_ project: ProjectID) -> [String] {
+    /// The models of the catalogue that the project's tier allows, in order; worked out once for each tier, because matching
+    /// thousands of names is no work for the thread that commits.
+    private mutating func allowedModels(_ project: ProjectID) -> [String] {
         guard let project = configuration.projects[project], let tier = configuration.tiers[project.tier] else { return [] }
+        if let known = modelsByTier[tier.id] { return known }
         let patterns = configuration.tiers(upTo: tier).flatMap(\.models)
-        let names = Set(configuration.ownCatalogue.keys).union(configuration.platformCatalogue.keys)
-        return names.filter { name in patterns.contains { $0.matches(name) } }.sorted()
+        let names = configuration.modelNames.filter { name in patterns.contains { $0.matches(name) } }.sorted()
+        modelsByTier[tier.id] = names
+        return names
     }
 }

@@ -49,11 +49,13 @@ public final class Budget: Sendable {
     public let enforcement: Enforcement
     public let activeFrom: Instant?
     public let activeTo: Instant?
+    /// Counts no more calls; what is held on it is still given back.
+    public let isArchived: Bool
 
     public init(
         id: BudgetID, name: String, scope: BudgetScope, match: BudgetMatch, per: BudgetPer?, unit: BudgetUnit, rule: PeriodRule,
         amount: Amount, thresholds: [Int], limitVersion: Int64, enforcement: Enforcement, activeFrom: Instant? = nil,
-        activeTo: Instant? = nil
+        activeTo: Instant? = nil, isArchived: Bool = false
     ) {
         self.id = id
         self.name = name
@@ -68,6 +70,7 @@ public final class Budget: Sendable {
         self.enforcement = enforcement
         self.activeFrom = activeFrom
         self.activeTo = activeTo
+        self.isArchived = isArchived
     }
 
     /// Whether the budget counts calls made at this instant.

@@ -38,6 +38,16 @@ public struct RequestID: Hashable, Sendable {
         self.project = project
         self.text = text
     }
+
+    // By bytes, like `CounterID`.
+    public static func == (left: Self, right: Self) -> Bool {
+        left.project == right.project && left.text.utf8.elementsEqual(right.text.utf8)
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(project)
+        hasher.combine(bytesOf: text)
+    }
 }
 
 public struct Reserve: Sendable {

@@ -63,13 +63,18 @@ public final class Model: Sendable {
     public let provider: String
     public let maxInputTokens: Int64?
     public let maxOutputTokens: Int64?
+    /// When it was taken out of the catalogue: no more calls, but those made before are still priced and booked.
+    public let archivedAt: Instant?
     public let prices: PriceSheet
 
-    public init(name: String, provider: String, maxInputTokens: Int64?, maxOutputTokens: Int64?, prices: PriceSheet) {
+    public init(
+        name: String, provider: String, maxInputTokens: Int64?, maxOutputTokens: Int64?, archivedAt: Instant? = nil, prices: PriceSheet
+    ) {
         self.name = name
         self.provider = provider
         self.maxInputTokens = maxInputTokens
         self.maxOutputTokens = maxOutputTokens
+        self.archivedAt = archivedAt
         self.prices = prices
     }
 }
@@ -111,12 +116,26 @@ public struct Configuration: Sendable {
         self.budgetsByID = Dictionary(uniqueKeysWithValues: budgets.map { ($0.id, $0) })
     }
 
-    public func model(_ name: String) -> Model? { ownCatalogue[name] ?? platformCatalogue[name] }
+    /// The model of that name for a call made at the instant: the organization's own, or else the platform's, unless archived by then.
+    public func model(_ name: String, at instant: Instant) -> Model? {
+        func isThere(_ model: Model) -> Bool { model.archivedAt.map { instant < $0 } ?? true }
+        if let own = ownCatalogue[name], isThere(own) { return own }
+        if let listed = platformCatalogue[name], isThere(listed) { return listed }
+        return nil
+    }
+
+    /// Models that calls may be made of now.
+    var modelNames: Set<String> {
+        let living = ownCatalogue.values.filter { $0.archivedAt == nil } + platformCatalogue.values.filter { $0.archivedAt == nil }
+        return Set(living.map(\.name))
+    }
+
     public func budget(_ id: BudgetID) -> Budget? { budgetsByID[id] }
 
     /// The budgets on a call's path, from the organization's down to the project's.
     func path(to project: Project) -> [Budget] {
-        (budgets[.organization] ?? []) + (budgets[.team(project.team)] ?? []) + (budgets[.project(project.id)] ?? [])
+        let path = (budgets[.organization] ?? []) + (budgets[.team(project.team)] ?? []) + (budgets[.project(project.id)] ?? [])
+        return path.filter { !$0.isArchived }
     }
 
     /// The tiers whose models a project of `tier` may use, itself included.

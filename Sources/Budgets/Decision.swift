@@ -72,6 +72,7 @@ extension OrganizationState {
     // MARK: reserve
 
     private mutating func decide(_ reserve: Reserve, _ planning: Planning?, _ changes: inout Changes) -> Outcome {
+        if case .no(.unauthenticated) = planning { return .refused(.unauthenticated) }
         if let known = requests[reserve.request], let first = reservations[known] { return replay(first, content: reserve.content) }
         let plan: Plan
         switch planning {
@@ -99,8 +100,10 @@ extension OrganizationState {
     /// The first answer to a command whose request id was used before, whatever has become of it since (law 4).
     public func repeated(_ command: Command, _ first: Reservation) -> Outcome {
         switch command {
-        case .reserve(let reserve): replay(first, content: reserve.content)
-        case .book(let book): replayBooking(first, content: book.content)
+        case .reserve(let reserve):
+            isValid(reserve.call.apiKey, at: reserve.at) ? replay(first, content: reserve.content) : .refused(.unauthenticated)
+        case .book(let book):
+            isValid(book.call.apiKey, at: book.at) ? replayBooking(first, content: book.content) : .refused(.unauthenticated)
         case .settle, .release, .expire, .ask: preconditionFailure("a command without a request id")
         }
     }

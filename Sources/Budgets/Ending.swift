@@ -2,8 +2,8 @@
 
 extension OrganizationState {
     mutating func decide(_ release: Release, _ changes: inout Changes) -> Outcome {
-        guard let reservation = own(release.reservation, project: release.project) else { return .refused(.reservationUnknown) }
         guard isValid(release.apiKey, at: release.at) else { return .refused(.unauthenticated) }
+        guard let reservation = own(release.reservation, project: release.project) else { return .refused(.reservationUnknown) }
         switch reservation.state {
         case .settled: return .refused(.reservationResolved(.settled))
         case .released: return .released(reservation, isReplay: true)

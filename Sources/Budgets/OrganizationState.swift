@@ -15,6 +15,7 @@ public struct OrganizationState: Sendable {
     private var paths: [ProjectID: [Budget]] = [:]
     private var spans: [BudgetID: PeriodSpan] = [:]
     private var allowances: [TierModel: Bool] = [:]
+    var modelsByTier: [TierID: [String]] = [:]
 
     public init(configuration: Configuration, version: Int64) {
         self.configuration = configuration

@@ -32,7 +32,7 @@ extension OrganizationState {
         guard let project = configuration.projects[call.project], let tier = configuration.tiers[project.tier] else {
             return .no(.projectUnknown)
         }
-        guard let model = configuration.model(call.model) else { return .no(.modelUnknown(call.model)) }
+        guard let model = configuration.model(call.model, at: now) else { return .no(.modelUnknown(call.model)) }
         let maxOutputTokens = min(asked ?? tier.maxOutputTokens, tier.maxOutputTokens, model.maxOutputTokens ?? tier.maxOutputTokens)
         let budgets = matching(call, model: model, key: key, project: project, at: now)
         let hold: Money
@@ -62,7 +62,7 @@ extension OrganizationState {
         guard let project = configuration.projects[call.project], let tier = configuration.tiers[project.tier] else {
             return .no(.projectUnknown)
         }
-        guard let model = configuration.model(call.model) else { return .no(.modelUnknown(call.model)) }
+        guard let model = configuration.model(call.model, at: book.occurredAt) else { return .no(.modelUnknown(call.model)) }
         let budgets = matching(call, model: model, key: key, project: project, at: book.occurredAt)
         let cost: Money
         switch model.prices.cost(of: book.report.usage, serviceTier: call.serviceTier, at: book.occurredAt) {

@@ -12,6 +12,25 @@ public struct CounterID: Hashable, Sendable {
         self.subject = subject
         self.periodStart = periodStart
     }
+
+    // Swift holds canonically equivalent texts to be equal, Postgres compares bytes. One counter must be the same row to both.
+    public static func == (left: Self, right: Self) -> Bool {
+        left.budget == right.budget && left.periodStart == right.periodStart && left.subject.utf8.elementsEqual(right.subject.utf8)
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(budget)
+        hasher.combine(periodStart)
+        hasher.combine(bytesOf: subject)
+    }
+}
+
+extension Hasher {
+    /// Hashes a text by its bytes, as Postgres compares it.
+    mutating func combine(bytesOf text: String) {
+        let isContiguous: Void? = text.utf8.withContiguousStorageIfAvailable { combine(bytes: UnsafeRawBufferPointer($0)) }
+        if isContiguous == nil { Array(text.utf8).withUnsafeBytes { combine(bytes: $0) } }
+    }
 }
 
 /// One row of `budget_periods`.

@@ -3,8 +3,8 @@
 
 extension OrganizationState {
     mutating func decide(_ settle: Settle, _ changes: inout Changes) -> Outcome {
-        guard let reservation = own(settle.reservation, project: settle.project) else { return .refused(.reservationUnknown) }
         guard isValid(settle.apiKey, at: settle.at) else { return .refused(.unauthenticated) }
+        guard let reservation = own(settle.reservation, project: settle.project) else { return .refused(.reservationUnknown) }
         switch reservation.state {
         case .settled:
             guard reservation.settleContent == settle.content, let entry = reservation.entry else {
@@ -29,10 +29,11 @@ extension OrganizationState {
         for draw in reservation.draws {
             let budget = configuration.budget(draw.counter.budget)
             let spent = quantities.amount(in: budget?.unit ?? .usd)
-            let (booked, passed) = post(spent, releasing: isLate ? .zero : draw.quantity, draw, budget, &changes)
+            let before = remembered(draw.counter).settled
+            let (booked, passed) = post(spent, releasing: isLate ? .zero : draw.quantity, draw, budget, at: now, &changes)
             if budget?.unit == .usd { overage = max(overage, passed) }
             draws.append(booked)
-            alert(budget, draw.counter, at: now, &changes)
+            alert(budget, draw.counter, from: before, at: now, &changes)
         }
         let entry = Entry(
             id: EntryID(high: reservation.id.high, low: reservation.id.low), bookedAt: now, lines: lines, cost: cost, overage: overage,
@@ -46,16 +47,18 @@ extension OrganizationState {
 
     /// Moves one counter from held to settled. What exceeds the hold takes free room first; the rest is overage (law 1).
     private mutating func post(
-        _ spent: Amount, releasing held: Amount, _ draw: Draw, _ budget: Budget?, _ changes: inout Changes
+        _ spent: Amount, releasing held: Amount, _ draw: Draw, _ budget: Budget?, at now: Instant, _ changes: inout Changes
     ) -> (Draw, passed: Amount) {
         var counter = remembered(draw.counter)
         var passed = Amount.zero
         if let budget, budget.enforcement == .block {
             let before = counter.settled + counter.held
+            // A period that is over is judged by the amount it had when the call was made, not by a later one.
+            let amount = isOver(draw.counter, budget, at: now) ? draw.amount : budget.amount
             let excess = max(.zero, spent - held)
-            passed = max(.zero, excess - max(.zero, budget.amount - before))
+            passed = max(.zero, excess - max(.zero, amount - before))
             counter.overage += passed
-            if let ceiling = counter.ceiling { counter.ceiling = max(ceiling, budget.amount) }
+            if let ceiling = counter.ceiling { counter.ceiling = max(ceiling, amount) }
         } else {
             counter.ceiling = nil
         }
@@ -71,7 +74,7 @@ extension OrganizationState {
     /// A cost line per usage kind. A kind without a price costs what the hold had set aside for the call and is not otherwise
     /// accounted for: unknown is never zero, and the line without a price shows it (law 9).
     private func price(_ usage: Usage, _ reservation: Reservation) -> ([EntryLine], Money) {
-        let sheet = configuration.model(reservation.model)?.prices ?? PriceSheet(rates: [])
+        let sheet = configuration.model(reservation.model, at: reservation.createdAt)?.prices ?? PriceSheet(rates: [])
         switch sheet.cost(of: usage, serviceTier: reservation.serviceTier, at: reservation.createdAt) {
         case .success(let cost): return (cost.lines.map(EntryLine.init), cost.total)
         case .failure(let unpriced):
@@ -87,6 +90,7 @@ extension OrganizationState {
     }
 
     mutating func decide(_ book: Book, _ planning: Planning?, _ changes: inout Changes) -> Outcome {
+        if case .no(.unauthenticated) = planning { return .refused(.unauthenticated) }
         if let known = requests[book.request], let first = reservations[known] { return replayBooking(first, content: book.content) }
         let plan: Plan
         switch planning {

@@ -21,6 +21,8 @@ struct Batch {
     var items: [Item]
     private(set) var hasAlerts = false
     private var isLocked = false
+    /// Read for this batch: those that turn out to have ended are not worth remembering.
+    private var readReservations: [(OrganizationID, ReservationID)] = []
 
     init(_ commands: [(OrganizationID, Command)]) {
         items = commands.map { Item(organization: $0.0, pending: Pending($0.1)) }
@@ -73,7 +75,8 @@ struct Batch {
             for (id, fence) in fences {
                 guard let remembered = memory.organizations[id] else { continue }
                 let isAlone = remembered.isCurrent && remembered.state.version == fence.version
-                memory.organizations[id]?.contention += isAlone ? -1 : remembered.contention < 2 * Memory.lockingContention ? 1 : 0
+                let contention = remembered.contention + (isAlone ? -1 : 1)
+                memory.organizations[id]?.contention = min(max(0, contention), 2 * Memory.lockingContention)
             }
             try memory.refresh(organizations, fences, on: connection)
         } else {
@@ -91,6 +94,7 @@ struct Batch {
     ) throws(PostgresError) {
         var absent: [OrganizationID: Set<ReservationID>] = [:]
         for index in open { items[index].pending.forget() }
+        readReservations.removeAll()
         while true {
             var missing: [OrganizationID: Missing] = [:]
             for index in open {
@@ -109,6 +113,7 @@ struct Batch {
             for (organization, id) in reservations { absent[organization, default: []].insert(id) }
             for (organization, reservation) in try LedgerReads.decodeReservations(results[1]) {
                 memory.organizations[organization]?.state.remember(reservation)
+                readReservations.append((organization, reservation.id))
             }
         }
         for index in open {
@@ -152,23 +157,29 @@ struct Batch {
         for (organization, changes) in changes {
             memory.organizations[organization]?.state.forgetResolved(changes.resolutions.map(\.reservation))
         }
-        memory.prune()
+        for (organization, id) in readReservations { memory.organizations[organization]?.state.forgetResolved([id]) }
+        memory.prune(organizations)
     }
 
     /// A refusal stands only if the version it rests on is still the one in Postgres (law 2).
-    private func staleReaders(
+    private mutating func staleReaders(
         _ reading: [OrganizationID], _ confirmation: PostgresResult, _ memory: inout Memory
     ) throws(PostgresError) -> Set<OrganizationID> {
         let fences = try Fences.decode(confirmation)
         let stale = reading.filter { fences[$0]?.version != memory.organizations[$0]?.state.version }
         memory.doubt(stale)
+        // Another replica may be faster every time: next time the fence is locked while the refusal is made.
+        if !stale.isEmpty { isLocked = true }
+        for id in stale { memory.organizations[id]?.contention += 2 }
         return Set(stale)
     }
 
     /// A refused request may repeat one that was admitted: then the first answer holds (law 4).
     private func refusedRequests(_ open: [Int]) -> [(OrganizationID, RequestID)] {
         open.compactMap { index in
-            guard case .refused = items[index].decided, let request = items[index].pending.command.request else { return nil }
+            guard case .refused(let refusal) = items[index].decided, let request = items[index].pending.command.request else { return nil }
+            // Who has no business here any more is told nothing of earlier answers.
+            if case .unauthenticated = refusal { return nil }
             return (items[index].organization, request)
         }
     }
@@ -200,9 +211,15 @@ struct Batch {
             try answerRepeats(open, &memory, on: connection)
         } else if error.isRetryable {
             isLocked = true
+        } else if error.kind == .timeout || error.sqlState == "55P03" || error.sqlState == "57014" {
+            // Somebody holds a lock for longer than a caller may wait. Trying one by one would only wait as often.
+            logger.warning("a batch waited too long", metadata: ["error": "\(error)", "commands": "\(open.count)"])
+            for index in open { items[index].outcome = .storeUnavailable }
         } else if open.count > 1 {
-            // One of them cannot be written. Alone, each shows whether it is the one; the others are not to suffer for it.
-            try runAlone(open, &memory, on: connection, logger: logger)
+            // One of them cannot be written. By halves it is found soon, and the others do not suffer for it.
+            let half = open.count / 2
+            try runApart(open[..<half], &memory, on: connection, logger: logger)
+            try runApart(open[half...], &memory, on: connection, logger: logger)
         } else {
             logger.error("a command could not be committed", metadata: ["error": "\(error)"])
             items[open[0]].outcome = .storeUnavailable
@@ -223,15 +240,13 @@ struct Batch {
         }
     }
 
-    private mutating func runAlone(
-        _ open: [Int], _ memory: inout Memory, on connection: isolated PostgresConnection, logger: Logger
+    private mutating func runApart(
+        _ open: ArraySlice<Int>, _ memory: inout Memory, on connection: isolated PostgresConnection, logger: Logger
     ) throws(PostgresError) {
-        for index in open {
-            var single = Batch([(items[index].organization, items[index].pending.command)])
-            try single.run(&memory, on: connection, logger: logger)
-            items[index].outcome = single.items[0].outcome
-            hasAlerts = hasAlerts || single.hasAlerts
-        }
+        var part = Batch(open.map { (items[$0].organization, items[$0].pending.command) })
+        try part.run(&memory, on: connection, logger: logger)
+        for (index, item) in zip(open, part.items) { items[index].outcome = item.outcome }
+        hasAlerts = hasAlerts || part.hasAlerts
     }
 }
 

@@ -24,7 +24,7 @@ struct Memory {
     /// Counters, reservations and the like of one organization; beyond it, all of that organization is forgotten and read again.
     static let maximumSize = 200_000
     /// Organizations at once; beyond it, all are forgotten.
-    static let maximumOrganizations = 10_000
+    static let maximumOrganizations = 1_000
 
     struct Remembered {
         var state: OrganizationState
@@ -45,9 +45,10 @@ struct Memory {
         for id in ids { organizations[id]?.isCurrent = false }
     }
 
-    mutating func prune() {
+    /// Forgets what has outgrown its bound; `touched` are the organizations that may have grown.
+    mutating func prune(_ touched: [OrganizationID]) {
         if organizations.count > Memory.maximumOrganizations { organizations.removeAll() }
-        for (id, remembered) in organizations where remembered.state.size > Memory.maximumSize { organizations[id] = nil }
+        for id in touched where (organizations[id]?.state.size ?? 0) > Memory.maximumSize { organizations[id] = nil }
     }
 
     /// Makes what is remembered of these organizations exact as of the fences given, which were read before.

@@ -7,11 +7,13 @@ import Store
 import Synchronization
 
 final class Sweeper: Sendable {
-    /// Reservations of one read.
-    static let maximumPage: Int64 = 500
-    /// How far each sweep reads back: longer than any commit may take (`statement_timeout`), because a reservation may become
-    /// visible after others that expire later.
-    static let overlapSeconds: Int64 = 15
+    /// Reservations looked at in one read: some ten milliseconds of work, whether any of them is open or not.
+    static let maximumPage: Int64 = 5000
+    /// How far back a sweep looks again, because a reservation may become visible after others that expire later: a moment each time,
+    /// and now and then longer than any commit, retry and difference between clocks can take.
+    private static let overlapSeconds: Int64 = 2
+    private static let thoroughOverlapSeconds: Int64 = 120
+    private static let sweepsPerThorough = 30
 
     private let configuration: PostgresConfiguration
     private let interval: Duration
@@ -56,43 +58,57 @@ final class Sweeper: Sendable {
     }
 
     private func sweepForever() async {
-        var after = Instant(microseconds: 0)
+        var place = Place()
         while !Task.isCancelled {
             do {
                 let connection = try await PostgresConnection.connect(configuration, logger: logger)
                 while !Task.isCancelled {
-                    after = try await sweep(after: after, on: connection)
+                    try await sweep(&place, on: connection)
                     // The period of the sweep, not a poll for a condition: time passing is what it waits for.
                     try? await Task.sleep(for: interval)
                 }
                 await connection.close()
             } catch {
-                logger.debug("the sweeper lost Postgres", metadata: ["error": "\(error)"])
+                logger.warning("the sweeper lost Postgres", metadata: ["error": "\(error)"])
                 try? await Task.sleep(for: interval)
             }
         }
     }
 
-    /// Expires everything due, page by page. Returns where the next sweep begins.
-    private func sweep(after: Instant, on connection: PostgresConnection) async throws -> Instant {
-        var after = after
+    /// Where the next quick and the next thorough sweep begin. The first of a process begins at the beginning of time.
+    private struct Place {
+        var quick = Instant(microseconds: 0)
+        var thorough = Instant(microseconds: 0)
+        var sweeps = 0
+    }
+
+    /// Expires everything due, page by page. What could not be expired does not hold up the rest: the next thorough sweep begins there.
+    private func sweep(_ place: inout Place, on connection: PostgresConnection) async throws {
         let until = now()
+        let isThorough = place.sweeps.isMultiple(of: Sweeper.sweepsPerThorough)
+        var key = LedgerReads.SweepKey(from: isThorough ? place.thorough : place.quick)
+        var earliestFailure = until
         while !Task.isCancelled {
-            let query = LedgerReads.expired(after: after, until: until, maximum: Sweeper.maximumPage)
-            let due = try LedgerReads.decodeExpired(try await connection.query(query))
-            let isUnanswered = await withTaskGroup(of: Bool.self) { group in
-                for (organization, reservation, _) in due {
-                    group.addTask {
-                        if case .expired = await self.submit(organization, .expire(reservation, at: until)) { false } else { true }
-                    }
-                }
-                return await group.contains(true)
-            }
-            // What could not be expired now is due again at the next sweep.
-            guard !isUnanswered else { return after }
-            guard due.count == Sweeper.maximumPage, let last = due.last else { break }
-            after = last.2
+            let query = LedgerReads.expired(after: key, until: until, maximum: Sweeper.maximumPage)
+            let (open, next) = try LedgerReads.decodeExpired(try await connection.query(query))
+            earliestFailure = min(earliestFailure, await expire(open, at: until) ?? until)
+            guard let next else { break }
+            key = next
         }
-        return max(after, until.adding(seconds: -Sweeper.overlapSeconds))
+        place.quick = min(until.adding(seconds: -Sweeper.overlapSeconds), earliestFailure)
+        if isThorough { place.thorough = min(until.adding(seconds: -Sweeper.thoroughOverlapSeconds), earliestFailure) }
+        place.sweeps += 1
+    }
+
+    /// Feeds expiries to the lanes; returns the earliest time of those that were not carried out.
+    private func expire(_ due: [(OrganizationID, ReservationID, Instant)], at now: Instant) async -> Instant? {
+        await withTaskGroup(of: Instant?.self) { group in
+            for (organization, reservation, expiresAt) in due {
+                group.addTask {
+                    if case .expired = await self.submit(organization, .expire(reservation, at: now)) { nil } else { expiresAt }
+                }
+            }
+            return await group.reduce(nil) { earliest, failed in failed.map { min($0, earliest ?? $0) } ?? earliest }
+        }
     }
 }

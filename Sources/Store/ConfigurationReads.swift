@@ -17,14 +17,16 @@ public enum ConfigurationReads {
             SELECT id, name, team_id, tier_id, cost_center, is_suspended FROM projects
             WHERE organization_id = \(id) AND archived_at IS NULL
             """,
-            "SELECT id, name, rank, models, max_output_tokens FROM tiers WHERE organization_id = \(id)",
+            """
+            SELECT id, name, rank, models, max_output_tokens FROM tiers WHERE organization_id = \(id) AND archived_at IS NULL
+            """,
             """
             SELECT id, name, project_id, environment, expires_at, revoked_at IS NOT NULL FROM api_keys
             WHERE organization_id = \(id) AND revoked_at IS NULL
             """,
             """
             SELECT id, name, team_id, project_id, match, per, unit, period, anchor_day, anchor_month, amount, thresholds, limit_version,
-                   enforcement, active_from, least(active_to, archived_at)
+                   enforcement, active_from, active_to, archived_at IS NOT NULL
             FROM budgets WHERE organization_id = \(id) ORDER BY id
             """,
         ]
@@ -34,8 +36,8 @@ public enum ConfigurationReads {
     public static func catalogueQueries(_ id: OrganizationID) -> [Query] {
         [
             """
-            SELECT name, provider, max_input_tokens, max_output_tokens FROM models
-            WHERE organization_id = \(id) AND archived_at IS NULL
+            SELECT name, provider, max_input_tokens, max_output_tokens, archived_at FROM models
+            WHERE organization_id = \(id) ORDER BY archived_at NULLS LAST
             """,
             """
             SELECT model, id, usage_kind, service_tier, context_from, amount_per_million, valid_from, valid_to FROM prices
@@ -57,10 +59,11 @@ public enum ConfigurationReads {
             else { throw .decoding("a price with more than six fractional digits") }
             rates[model, default: []].append(rate)
         }
-        var models: [(name: String, provider: String, maxInput: Int64?, maxOutput: Int64?)] = []
+        var models: [CatalogueRows.ModelRow] = []
         for row in results[0].rows {
-            let (name, provider, maxInput, maxOutput) = try row.decode(as: (String, String, Int64?, Int64?).self)
-            models.append((name, provider, maxInput, maxOutput))
+            let (name, provider, maxInput, maxOutput, archivedAt) = try row.decode(
+                as: (String, String, Int64?, Int64?, Instant?).self)
+            models.append((name, provider, maxInput, maxOutput, archivedAt))
         }
         return CatalogueRows(models: models, rates: rates)
     }
@@ -110,7 +113,7 @@ public enum ConfigurationReads {
         let columns = try row.decode(
             as: (
                 BudgetID, String, TeamID?, ProjectID?, JSONB, String?, String, String,
-                Int64, Int64, Amount, [Int64], Int64, String, Instant?, Instant?
+                Int64, Int64, Amount, [Int64], Int64, String, Instant?, Instant?, Bool
             ).self)
         let scope: BudgetScope =
             if let team = columns.2 { .team(team) } else if let project = columns.3 { .project(project) } else { .organization }
@@ -122,13 +125,16 @@ public enum ConfigurationReads {
             id: columns.0, name: columns.1, scope: scope, match: match, per: columns.5.flatMap { BudgetPer(rawValue: $0) }, unit: unit,
             rule: rule, amount: columns.10,
             thresholds: columns.11.map { Int($0) }, limitVersion: columns.12, enforcement: enforcement, activeFrom: columns.14,
-            activeTo: columns.15)
+            activeTo: columns.15, isArchived: columns.16)
     }
 }
 
 /// Models and rates of one owner, before they are joined.
 public struct CatalogueRows: Sendable {
-    let models: [(name: String, provider: String, maxInput: Int64?, maxOutput: Int64?)]
+    typealias ModelRow = (name: String, provider: String, maxInput: Int64?, maxOutput: Int64?, archivedAt: Instant?)
+
+    /// Archived ones first, so that a living model of the same name replaces them.
+    let models: [ModelRow]
     let rates: [String: [Rate]]
 
     /// Models with their rates. An organization may also price models of the platform: its contracted rates, which go before list
@@ -138,10 +144,10 @@ public struct CatalogueRows: Sendable {
         for model in models {
             catalogue[model.name] = Model(
                 name: model.name, provider: model.provider, maxInputTokens: model.maxInput, maxOutputTokens: model.maxOutput,
-                prices: PriceSheet(rates: rates[model.name] ?? []))
+                archivedAt: model.archivedAt, prices: PriceSheet(rates: rates[model.name] ?? []))
         }
         for (name, rates) in rates where catalogue[name] == nil {
-            guard let listed = platform[name] else { continue }
+            guard let listed = platform[name], listed.archivedAt == nil else { continue }
             catalogue[name] = Model(
                 name: name, provider: listed.provider, maxInputTokens: listed.maxInputTokens, maxOutputTokens: listed.maxOutputTokens,
                 prices: PriceSheet(rates: listed.prices.list, contracted: rates))

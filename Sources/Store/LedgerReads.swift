@@ -89,17 +89,51 @@ public enum LedgerReads {
         return (columns.0, reservation)
     }
 
-    /// Open reservations whose time is over, oldest first, from `after` on: what the sweeper expires.
-    public static func expired(after: Instant, until: Instant, maximum: Int64) -> Query {
+    /// Where a sweep stands: behind the reservation of this key, in the order of expiry.
+    public struct SweepKey: Sendable {
+        public let expiresAt: Instant
+        public let organization: OrganizationID
+        public let reservation: ReservationID
+
+        /// Behind everything that expires before the instant.
+        public init(from instant: Instant) {
+            expiresAt = instant
+            organization = OrganizationID(high: 0, low: 0)
+            reservation = ReservationID(high: 0, low: 0)
+        }
+
+        init(_ expiresAt: Instant, _ organization: OrganizationID, _ reservation: ReservationID) {
+            self.expiresAt = expiresAt
+            self.organization = organization
+            self.reservation = reservation
+        }
+    }
+
+    /// One page of a sweep: of the next `maximum` reservations in the order of expiry those still open, and the last of all, so that
+    /// a page costs the same whether it finds anything or not.
+    public static func expired(after key: SweepKey, until: Instant, maximum: Int64) -> Query {
         """
-        SELECT organization_id, id, expires_at FROM reservations
-        WHERE expires_at >= \(after) AND expires_at <= \(until) AND state = 'held' ORDER BY expires_at LIMIT \(maximum)
+        WITH page AS MATERIALIZED (
+            SELECT expires_at, organization_id, id, state = 'held' AS is_open FROM reservations
+            WHERE expires_at >= \(key.expiresAt) AND expires_at <= \(until)
+              AND (expires_at, organization_id, id) > (\(key.expiresAt), \(key.organization), \(key.reservation))
+            ORDER BY expires_at, organization_id, id LIMIT \(maximum))
+        SELECT expires_at, organization_id, id, is_open FROM page WHERE is_open
+        UNION ALL
+        (SELECT expires_at, organization_id, id, false FROM page ORDER BY expires_at DESC, organization_id DESC, id DESC LIMIT 1)
         """
     }
 
-    public static func decodeExpired(_ result: PostgresResult) throws(PostgresError) -> [(OrganizationID, ReservationID, Instant)] {
-        var expired: [(OrganizationID, ReservationID, Instant)] = []
-        for row in result.rows { expired.append(try row.decode(as: (OrganizationID, ReservationID, Instant).self)) }
-        return expired
+    /// The open ones, and where the next page begins; nil when there was nothing.
+    public static func decodeExpired(
+        _ result: PostgresResult
+    ) throws(PostgresError) -> (open: [(OrganizationID, ReservationID, Instant)], next: SweepKey?) {
+        var open: [(OrganizationID, ReservationID, Instant)] = []
+        var next: SweepKey?
+        for row in result.rows {
+            let (expiresAt, organization, id, isOpen) = try row.decode(as: (Instant, OrganizationID, ReservationID, Bool).self)
+            if isOpen { open.append((organization, id, expiresAt)) } else { next = SweepKey(expiresAt, organization, id) }
+        }
+        return (open, next)
     }
 }

@@ -99,6 +99,12 @@ extension Store {
                 UPDATE models SET archived_at = now(), revision = revision + 1
                 WHERE organization_id = \(organization) AND id = \(id)
                 """)
+            // Else they would go on as contracted prices of the platform's model of the same name.
+            try connection.query(
+                """
+                UPDATE prices SET valid_to = greatest(now(), valid_from + interval '1 microsecond')
+                WHERE organization_id = \(organization) AND model = \(model.name) AND valid_to IS NULL
+                """)
         }
     }
 

@@ -25,6 +25,8 @@ extension Store {
     ) async throws -> OrganizationRecord {
         try await pool.withConnection { connection in
             try connection.transaction { connection in
+                // A change of the platform's catalogue either sees the new fence, or is done before it is made.
+                try connection.query(Fences.lock([.platform]))
                 let result = try connection.query(
                     """
                     INSERT INTO organizations (organization_id, name, time_zone) VALUES (\(id), \(name), \(timeZone))
@@ -60,7 +62,11 @@ extension Store {
         try await configure(id) { connection in
             var organization = try Store.organization(id, connection)
             try Store.check(revision: organization.revision, archivedAt: organization.archivedAt, against: ifRevision)
+            let timeZone = organization.timeZone
             try change(&organization)
+            if organization.timeZone != timeZone, try Store.hasCounters(id, connection) {
+                throw AdminRefusal.inUse("The time zone decides when periods begin, and money is counted in periods already.")
+            }
             let result = try connection.query(
                 """
                 UPDATE organizations SET name = \(organization.name), time_zone = \(organization.timeZone), revision = revision + 1
@@ -69,6 +75,11 @@ extension Store {
                 """)
             return try OrganizationRecord(result.rows[0])
         }
+    }
+
+    private static func hasCounters(_ id: OrganizationID, _ connection: isolated PostgresConnection) throws -> Bool {
+        let result = try connection.query("SELECT EXISTS (SELECT FROM budget_periods WHERE organization_id = \(id))")
+        return try result.rows[0].decode(as: Bool.self)
     }
 
     static func organization(_ id: OrganizationID, _ connection: isolated PostgresConnection) throws -> OrganizationRecord {

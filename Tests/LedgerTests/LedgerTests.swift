@@ -197,6 +197,58 @@ import Testing
         }
     }
 
+    @Test("texts that look alike but differ in their bytes have counters and requests of their own, before and after a restart")
+    func bytes() async throws {
+        try await withDatabase { database in
+            let world = try await World.create(database)
+            let budget = try await world.budget("1", per: .endUser)
+            let users = ["Andr\u{E9}", "Andre\u{301}"]
+            for round in 0..<2 {
+                try await world.withLedger { ledger in
+                    for (index, user) in users.enumerated() {
+                        let word = await ledger.submit(world.reserve("r\(round)-\(user)", endUser: user), for: world.organization).word
+                        #expect(word == (round == 0 ? "held" : "budget_exceeded"), "\(index) \(round)")
+                    }
+                }
+            }
+            let totals = try await world.totals(budget)
+            #expect(totals == .init(settled: "0", held: "2", entries: 0, open: 2))
+        }
+    }
+
+    @Test("expired and settled late in one batch: booked once, and a repeat gets the first answer")
+    func expiredAndSettledAtOnce() async throws {
+        try await withDatabase { database in
+            let world = try await World.create(database)
+            let budget = try await world.budget("10")
+            let past = Instant.now().adding(seconds: -100)
+            let id = try await world.withLedger(lanes: 1, sweepInterval: .seconds(3600)) { ledger in
+                let held = await ledger.submit(world.reserve("old", timeToLive: 10, at: past), for: world.organization)
+                let id = try #require(held.reservation?.id)
+                var batch = Batch([
+                    (world.organization, .expire(id, at: .now())), (world.organization, world.settle(id, tokens: 400_000)),
+                ])
+                let connection = try await PostgresConnection.connect(world.configuration.forLane, logger: testLogger)
+                batch = try await run(batch, on: connection)
+                #expect(batch.items.map { $0.outcome?.word } == ["expired", "settled late"])
+                await connection.close()
+                return id
+            }
+            try await world.withLedger { ledger in
+                #expect(await ledger.submit(world.settle(id, tokens: 400_000), for: world.organization).word == "settled again late")
+            }
+            let totals = try await world.totals(budget)
+            #expect(totals == .init(settled: "0.4", held: "0", entries: 1, open: 0))
+        }
+    }
+
+    private func run(_ batch: Batch, on connection: isolated PostgresConnection) throws -> Batch {
+        var memory = Memory(platform: PlatformCatalogue())
+        var batch = batch
+        try batch.run(&memory, on: connection, logger: testLogger)
+        return batch
+    }
+
     @Test("an admin's change binds the very next decision of an engine that remembers otherwise")
     func nowMeansNow() async throws {
         try await withDatabase { database in
@@ -246,6 +298,37 @@ import Testing
                 return "\(threshold) \(isTold ? "told" : "superseded")"
             }
             #expect(alerts == ["70 superseded", "80 superseded", "90 told"])
+        }
+    }
+
+    @Test(
+        "a raised limit tells of nothing again that it still exceeds, and of whatever a later posting leaps to",
+        arguments: [("20", Int64(1_000_000), [Int64]()), ("20", 9_000_000, [90]), ("10", 500_000, []), ("5", 1, [100])])
+    func changedLimit(amount: String, tokens: Int64, told: [Int64]) async throws {
+        try await withDatabase { database in
+            let world = try await World.create(database)
+            let budget = try await world.budget("10", enforcement: .warn)
+            try await world.withLedger { ledger in
+                for (request, spent) in [("before", 9_000_000), ("after", tokens)] {
+                    let held = await ledger.submit(world.reserve(request, tokens: spent), for: world.organization)
+                    let id = try #require(held.reservation?.id)
+                    _ = await ledger.submit(world.settle(id, tokens: spent), for: world.organization)
+                    try await world.sql([
+                        Fences.raiseConfiguration(world.organization),
+                        """
+                        UPDATE budgets SET amount = \(Amount(amount)!), limit_version = 2
+                        WHERE organization_id = \(world.organization) AND id = \(budget)
+                        """,
+                    ])
+                }
+            }
+            let result = try await world.sql([
+                """
+                SELECT threshold FROM alerts
+                WHERE organization_id = \(world.organization) AND limit_version = 2 AND event_id IS NOT NULL
+                """
+            ])
+            #expect(try result[0].rows.map { try $0.decode(as: Int64.self) } == told)
         }
     }
 }
