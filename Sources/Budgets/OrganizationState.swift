@@ -6,9 +6,11 @@ public struct OrganizationState: Sendable {
     /// The fence version at which everything here was exact.
     public var version: Int64
     var counters: [CounterID: Counter] = [:]
-    /// Open reservations, and for the length of one batch those read to answer a repeat.
-    var reservations: [ReservationID: Reservation] = [:]
-    var requests: [RequestID: ReservationID] = [:]
+    /// Open reservations, and for the length of one batch those read to answer a repeat. Many times what a batch makes, and enough for
+    /// seconds of calls under way; an older one is read again when it is settled.
+    var reservations = Generations<ReservationID, Reservation>(of: rememberedReservations)
+    var requests = Generations<RequestID, ReservationID>(of: rememberedReservations)
+    private static let rememberedReservations = 16_384
     private(set) var attributions: [AttributionSource: AttributionID] = [:]
     private var attributionsByID: [AttributionID: Attribution] = [:]
     // What follows is derived from the configuration, kept because every call of a project asks the same.
@@ -26,12 +28,12 @@ public struct OrganizationState: Sendable {
     public mutating func forgetLedger(version: Int64) {
         self.version = version
         counters.removeAll(keepingCapacity: true)
-        reservations.removeAll(keepingCapacity: true)
-        requests.removeAll(keepingCapacity: true)
+        reservations.removeAll()
+        requests.removeAll()
     }
 
     /// How much is remembered, to be held against the lane's bound (law 11).
-    public var size: Int { counters.count + reservations.count + allowances.count + attributions.count }
+    public var size: Int { counters.count + allowances.count + attributions.count }
 
     // MARK: what a lane reads and remembers
 

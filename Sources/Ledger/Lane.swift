@@ -91,8 +91,8 @@ final class Lane: Sendable {
 /// cost the same, and is kept while the table grows: measured, an update that read every reservation of its organization. Planning
 /// looks at the table's size of that moment, so it is repeated each time the lane's work has doubled, and now and then for ever.
 struct PlanAge {
-    /// Replanning some ten statements costs about a millisecond.
-    private static let maximumBatches = 1024
+    /// Replanning costs some milliseconds, so not more often than every few minutes of load.
+    private static let maximumBatches = 65_536
     private var batches = 0
     private var due = 1
 

@@ -17,7 +17,9 @@ extension API {
         let anchorDay = fields.optional("anchor_day", .integer(1...31)) ?? 1
         let anchorMonth = fields.optional("anchor_month", .integer(1...12)) ?? 1
         let amount = fields.require("amount", .writtenAmount())
-        let thresholds = fields.optional("thresholds", .thresholds) ?? [70, 80, 90, 100]
+        // A rate limit that fills up every minute is no news, unless somebody asks to be told.
+        let usual: [Int64] = period == .minute || period == .hour ? [] : [70, 80, 90, 100]
+        let thresholds = fields.optional("thresholds", .thresholds) ?? usual
         let enforcement = fields.optional("enforcement", .word(Enforcement.self)) ?? .block
         let activeFrom = fields.optional("active_from", .instant)
         let activeTo = fields.optional("active_to", .instant)

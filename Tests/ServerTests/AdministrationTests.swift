@@ -45,6 +45,18 @@ import Testing
         }
     }
 
+    @Test("the time zone may change until money is counted in its periods")
+    func timeZone() async throws {
+        try await withServer { served in
+            let world = try await World.make(served)
+            _ = try await world.budget("5000")
+            #expect(try await served.owner.patch("/v1/organization", ["time_zone": "Asia/Tokyo"]).status == 200)
+            #expect(try await world.reserve("call").status == 201)
+            #expect(try await served.owner.patch("/v1/organization", ["time_zone": "UTC"]).code == "in_use")
+            #expect(try await served.owner.patch("/v1/organization", ["name": "Acme", "time_zone": "Asia/Tokyo"]).status == 200)
+        }
+    }
+
     @Test("a changed amount is a new limit version, a changed name is not")
     func limitVersion() async throws {
         try await withServer { served in

@@ -9,7 +9,7 @@ import Testing
     /// A body that a route takes, with ids of a `World` by the names `$team`, `$tier` and so on.
     static let good: [(HTTPRequest.Method, String, JSON)] = [
         (.post, "/v1/organizations", ["name": "N", "time_zone": "UTC"]),
-        (.patch, "/v1/organization", ["name": "N", "time_zone": "Asia/Tokyo"]),
+        (.patch, "/v1/organization", ["name": "N", "time_zone": "Europe/Berlin"]),
         (.post, "/v1/teams", ["name": "N", "cost_center": "C"]),
         (.patch, "/v1/teams/$team", ["name": "N", "cost_center": "C"]),
         (.post, "/v1/projects", ["name": "N", "team": "$team", "tier": "$tier", "cost_center": "C", "settings": ["a": [1, "x", nil]]]),
