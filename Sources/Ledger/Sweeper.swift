@@ -4,7 +4,6 @@ import Budgets
 import Logging
 import Postgres
 import Store
-import Synchronization
 
 final class Sweeper: Sendable {
     /// Reservations looked at in one read: some ten milliseconds of work, whether any of them is open or not.
@@ -20,7 +19,9 @@ final class Sweeper: Sendable {
     private let now: @Sendable () -> Instant
     private let logger: Logger
     private let submit: @Sendable (OrganizationID, Command) async -> Outcome
-    private let task = Mutex<(isFinished: Bool, cancel: (@Sendable () -> Void)?)>((false, nil))
+    /// Ends when the sweeper is to end.
+    private let stops: AsyncStream<Void>
+    private let stop: AsyncStream<Void>.Continuation
 
     init(
         _ configuration: PostgresConfiguration, interval: Duration, now: @escaping @Sendable () -> Instant, logger: Logger,
@@ -31,31 +32,19 @@ final class Sweeper: Sendable {
         self.now = now
         self.logger = logger
         self.submit = submit
+        (stops, stop) = AsyncStream.makeStream()
     }
 
+    /// Sweeps until `finish`.
     func run() async {
         await withTaskGroup(of: Void.self) { group in
-            let isFinished = task.withLock { state in
-                // A task group cannot be cancelled from outside; a stream's end can be signalled from anywhere.
-                state.isFinished
-            }
-            guard !isFinished else { return }
-            let (stops, stop) = AsyncStream.makeStream(of: Void.self)
-            task.withLock { $0.cancel = { stop.finish() } }
-            if task.withLock({ $0.isFinished }) { stop.finish() }
             group.addTask { await self.sweepForever() }
             for await _ in stops {}
             group.cancelAll()
         }
     }
 
-    func finish() {
-        let cancel = task.withLock { state in
-            state.isFinished = true
-            return state.cancel
-        }
-        cancel?()
-    }
+    func finish() { stop.finish() }
 
     private func sweepForever() async {
         var place = Place()
