@@ -53,7 +53,7 @@ struct Bench: AsyncParsableCommand {
         _ = try await closedLoop(client, .cycle, heads, connections: 8, seconds: 1)
         for connections in counts {
             progress("bare route, \(connections) connections")
-            report.rows.append(try await row(.bare, client, .bare, heads, connections))
+            report.rows.append(try await row(.bare, client, .bare, [heads[0]], connections))
             for isSpread in [false, true] {
                 progress("reservations, \(connections) connections")
                 report.rows.append(try await row(.reserve, client, .reserve, isSpread ? heads : [heads[0]], connections))
