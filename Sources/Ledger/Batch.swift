@@ -55,6 +55,8 @@ struct Batch {
             items[index].outcome = .refused(.unauthenticated)
             return false
         }
+        // An open transaction has to be ended even when nothing is left to do in it.
+        guard isLocked || !known.isEmpty else { return }
         try prepare(known, &memory, on: connection)
         var changes: [OrganizationID: Changes] = [:]
         for index in known {

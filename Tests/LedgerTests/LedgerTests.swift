@@ -182,6 +182,17 @@ import Testing
         }
     }
 
+    @Test("a command for an organization that does not exist is nobody's")
+    func unknownOrganization() async throws {
+        try await withDatabase { database in
+            let world = try await World.create(database)
+            try await world.withLedger { ledger in
+                #expect(await ledger.submit(world.reserve("r"), for: OrganizationID(at: .now())).word == "unauthenticated")
+                #expect(await ledger.submit(world.reserve("r"), for: world.organization).word == "held")
+            }
+        }
+    }
+
     @Test("each subject of a budget has a counter of its own")
     func subjects() async throws {
         try await withDatabase { database in
