@@ -8,12 +8,12 @@ extension Alert {
     /// The event that tells of the alert, or nil when there is no news.
     func event(_ organization: Configuration, id: EventID) -> EventRow? {
         guard let threshold else { return nil }
-        let severity = Severity(threshold: threshold).rawValue
-        let type = threshold >= 100 ? "budget.exceeded" : "budget.threshold_reached"
+        let severity = Severity(threshold: threshold)
+        let type = threshold >= 100 ? EventType.exceeded : .thresholdReached
         var writer = JSONWriter(capacity: 1024)
         writer.object { writer in
             writer.field("id", id.description)
-            writer.field("type", type)
+            writer.field("type", type.rawValue)
             writer.field("occurred_at", at.rfc3339)
             writer.object("organization") { writer in
                 writer.field("id", organization.organization.description)
@@ -31,7 +31,7 @@ extension Alert {
             writer.field("subject", counter.subject.isEmpty ? nil : counter.subject)
             writer.field("threshold", Int64(threshold))
             writer.array("superseded") { writer in for percent in superseded { writer.number(Int64(percent)) } }
-            writer.field("severity", severity)
+            writer.field("severity", severity.rawValue)
             writer.field("period_start", span.start.rfc3339)
             writer.field("resets_at", span.end?.rfc3339)
             writer.field("amount", budget.amount.description)

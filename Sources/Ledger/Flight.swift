@@ -95,6 +95,6 @@ struct Flight {
             }
         }
         guard !events.isEmpty else { return [AlertWrites.alerts(rows)] }
-        return [AlertWrites.alerts(rows), AlertWrites.events(events), AlertWrites.deliveries(events)]
+        return [AlertWrites.alerts(rows), AlertWrites.events(events), AlertWrites.deliveries(of: events)]
     }
 }

@@ -3,25 +3,34 @@
 public import Budgets
 public import Postgres
 
-/// An immutable fact to be told.
+/// An immutable fact to be told, with all that decides whom.
 public struct EventRow: Sendable {
     public let organization: OrganizationID
     public let id: EventID
-    public let type: String
-    public let severity: String
+    public let type: EventType
+    public let severity: Severity
     /// The threshold, for budget events: endpoints filter by it.
     public let percent: Int64?
+    public let about: NewEvent.Subject
+    /// A later event of the same topic replaces this one where it has not arrived.
+    public let topic: String?
+    /// Set when a whole organization is exhausted: until then alerts of its teams and projects are muted where this is told.
+    public let mutesUntil: Instant?
     public let body: JSONB
     public let at: Instant
 
     public init(
-        organization: OrganizationID, id: EventID, type: String, severity: String, percent: Int64?, body: JSONB, at: Instant
+        organization: OrganizationID, id: EventID, type: EventType, severity: Severity, percent: Int64?,
+        about: NewEvent.Subject = NewEvent.Subject(), topic: String? = nil, mutesUntil: Instant? = nil, body: JSONB, at: Instant
     ) {
         self.organization = organization
         self.id = id
         self.type = type
         self.severity = severity
         self.percent = percent
+        self.about = about
+        self.topic = topic
+        self.mutesUntil = mutesUntil
         self.body = body
         self.at = at
     }
@@ -47,9 +56,12 @@ public struct AlertRow: Sendable {
 public enum AlertWrites {
     public static func events(_ rows: [EventRow]) -> Query {
         """
-        INSERT INTO events (organization_id, id, type, severity, percent, body, created_at)
-        SELECT * FROM unnest(\(rows.map(\.organization)), \(rows.map(\.id)), \(rows.map(\.type)), \(rows.map(\.severity)),
-            \(rows.map(\.percent)), \(rows.map(\.body)), \(rows.map(\.at)))
+        INSERT INTO events (organization_id, id, type, severity, percent, about, topic, mutes_until, body, created_at)
+        SELECT organization_id, id, type, severity, percent, array_remove(ARRAY[team, project, budget], NULL), topic, mutes_until, body, at
+        FROM unnest(\(rows.map(\.organization)), \(rows.map(\.id)), \(rows.map(\.type.rawValue)), \(rows.map(\.severity.rawValue)),
+            \(rows.map(\.percent)), \(rows.map(\.about.team)), \(rows.map(\.about.project)), \(rows.map(\.about.budget)),
+            \(rows.map(\.topic)), \(rows.map(\.mutesUntil)), \(rows.map(\.body)), \(rows.map(\.at)))
+            AS e (organization_id, id, type, severity, percent, team, project, budget, topic, mutes_until, body, at)
         """
     }
 
@@ -65,17 +77,30 @@ public enum AlertWrites {
         """
     }
 
-    /// One delivery for each endpoint that subscribes to the event's type and percentage. Ids are made by Postgres.
-    public static func deliveries(_ rows: [EventRow]) -> Query {
+    /// One delivery for each endpoint that subscribes to events like these, which were written before in the same transaction. Where an
+    /// exhausted organization was told of, alerts of its teams and projects are muted and counted, not sent. So events that mute others
+    /// go first, in a statement of their own. Ids are made by Postgres.
+    public static func deliveries(of rows: [EventRow]) -> Query {
         """
-        INSERT INTO deliveries (organization_id, id, event_id, endpoint_id, state, next_attempt_at, created_at)
-        SELECT e.organization_id, gen_random_uuid(), e.id, p.id, 'pending', e.created_at, e.created_at
-        FROM unnest(\(rows.map(\.organization)), \(rows.map(\.id)), \(rows.map(\.type)), \(rows.map(\.percent)), \(rows.map(\.at)))
-             AS e (organization_id, id, type, percent, created_at)
+        INSERT INTO deliveries (organization_id, id, event_id, endpoint_id, state, muted_by, next_attempt_at, created_at)
+        SELECT e.organization_id, gen_random_uuid(), e.id, p.id, CASE WHEN m.id IS NULL THEN 'pending' ELSE 'muted' END, m.id,
+               e.created_at, e.created_at
+        FROM unnest(\(rows.map(\.organization)), \(rows.map(\.id))) AS new (organization_id, id)
+        JOIN events AS e ON e.organization_id = new.organization_id AND e.id = new.id
         JOIN endpoints AS p ON p.organization_id = e.organization_id AND p.is_enabled AND p.archived_at IS NULL
              AND (e.percent IS NULL OR e.percent >= p.min_percent)
+             AND array_position('{info,warning,error,critical}', e.severity) >= array_position('{info,warning,error,critical}', p.min_severity)
+             AND (cardinality(p.about) = 0 OR p.about && e.about)
              AND EXISTS (SELECT FROM unnest(p.events) AS pattern
                          WHERE pattern IN ('*', e.type) OR (right(pattern, 2) = '.*' AND starts_with(e.type, left(pattern, -1))))
+        LEFT JOIN LATERAL (
+            SELECT m.id FROM events AS m
+            JOIN deliveries AS told ON told.organization_id = m.organization_id AND told.event_id = m.id AND told.endpoint_id = p.id
+                 AND told.state IN ('pending', 'sending', 'delivered')
+            WHERE m.organization_id = e.organization_id AND m.mutes_until > e.created_at
+                  -- Its own budget and its team or project: an event of an organization's budget has no such place.
+                  AND e.type IN ('budget.threshold_reached', 'budget.exceeded') AND cardinality(e.about) > 1
+            ORDER BY m.id DESC LIMIT 1) AS m ON true
         """
     }
 }

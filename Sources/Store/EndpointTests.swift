@@ -1,6 +1,5 @@
 /// Trying an endpoint out: an event for it alone, which takes the way of every other.
 public import Budgets
-import JSON
 import Postgres
 
 extension Store {
@@ -17,16 +16,10 @@ extension Store {
                         SELECT id FROM endpoints WHERE organization_id = \(organization) AND id = \(id) AND archived_at IS NULL
                         """)
                     guard !endpoint.rows.isEmpty else { throw AdminRefusal.notFound }
-                    let name = try Store.organization(organization, connection).name
-                    let body: JSON = [
-                        "id": .string(event.description), "type": "endpoint.test", "occurred_at": .string(instant.rfc3339),
-                        "organization": ["id": .string(organization.description), "name": .string(name)], "severity": "info",
-                    ]
-                    try connection.query(
-                        """
-                        INSERT INTO events (organization_id, id, type, severity, body, created_at)
-                        VALUES (\(organization), \(event), 'endpoint.test', 'info', \(JSONB(bytes: body.bytes)), \(instant))
-                        """)
+                    let test = NewEvent(
+                        .endpointTest, severity: .info, title: "Test", summary: "This endpoint can be reached. No budget is concerned.",
+                        id: event, at: instant)
+                    try connection.query(AlertWrites.events([test.row(of: try Store.organization(organization, connection))]))
                     try connection.query(
                         """
                         INSERT INTO deliveries (organization_id, id, event_id, endpoint_id, state, next_attempt_at, created_at)

@@ -29,7 +29,8 @@ public struct Migration: Sendable, Equatable {
 
     /// Every migration there is, in order.
     public static let all: [Migration] = [
-        Migration(version: 1, name: "0001_foundation", sql: text(PackageResources._001_foundation_sql))
+        Migration(version: 1, name: "0001_foundation", sql: text(PackageResources._001_foundation_sql)),
+        Migration(version: 2, name: "0002_alerts", sql: text(PackageResources._002_alerts_sql)),
     ]
 
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
