@@ -44,7 +44,9 @@ public final class Budget: Sendable {
     public let amount: Amount
     /// Percentages at which people are told, ascending.
     public let thresholds: [Int]
-    /// Raised with each change of `amount` or `thresholds`; part of an alert's identity (law 7).
+    /// Amounts in the budget's unit at which people are told too, ascending.
+    public let thresholdAmounts: [Amount]
+    /// Raised with each change of `amount` or thresholds; part of an alert's identity (law 7).
     public let limitVersion: Int64
     public let enforcement: Enforcement
     public let activeFrom: Instant?
@@ -54,7 +56,8 @@ public final class Budget: Sendable {
 
     public init(
         id: BudgetID, name: String, scope: BudgetScope, match: BudgetMatch, per: BudgetPer?, unit: BudgetUnit, rule: PeriodRule,
-        amount: Amount, thresholds: [Int], limitVersion: Int64, enforcement: Enforcement, activeFrom: Instant? = nil,
+        amount: Amount, thresholds: [Int], thresholdAmounts: [Amount] = [], limitVersion: Int64, enforcement: Enforcement,
+        activeFrom: Instant? = nil,
         activeTo: Instant? = nil, isArchived: Bool = false
     ) {
         self.id = id
@@ -66,6 +69,7 @@ public final class Budget: Sendable {
         self.rule = rule
         self.amount = amount
         self.thresholds = thresholds.sorted()
+        self.thresholdAmounts = thresholdAmounts.sorted()
         self.limitVersion = limitVersion
         self.enforcement = enforcement
         self.activeFrom = activeFrom
@@ -79,6 +83,11 @@ public final class Budget: Sendable {
         if let activeTo, instant >= activeTo { return false }
         return true
     }
+
+    var hasThresholds: Bool { !thresholds.isEmpty || !thresholdAmounts.isEmpty }
+
+    /// Whether it counts all that its organization spends, in one counter: used up, it stops everything below.
+    public var isWholeOrganization: Bool { scope == .organization && per == nil && match == .any && enforcement == .block }
 
     /// Whether running out of it is a matter of moments: then a refusal is a rate limit, worth a retry (design §7).
     public var isRateLimit: Bool { rule.period == .minute || rule.period == .hour }

@@ -18,6 +18,9 @@ public struct Alert: Sendable {
     /// Nil when nothing is news: all that was reached had been told of before the limit changed.
     public let threshold: Int?
     public let superseded: [Int]
+    /// The same for thresholds that are amounts.
+    public let thresholdAmount: Amount?
+    public let supersededAmounts: [Amount]
     public let settled: Amount
     public let at: Instant
 }

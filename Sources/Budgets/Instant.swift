@@ -13,6 +13,9 @@ public struct Instant: Hashable, Sendable, Comparable {
         return remainder < 0 ? quotient - 1 : quotient
     }
 
+    /// The last second that RFC 3339 can write.
+    public static let distantFuture = Instant(seconds: 253_402_300_799)
+
     public func adding(seconds: Int64) -> Instant { Instant(microseconds: microseconds + seconds * 1_000_000) }
     public static func < (left: Self, right: Self) -> Bool { left.microseconds < right.microseconds }
 }

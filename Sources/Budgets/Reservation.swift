@@ -44,10 +44,12 @@ public struct Counter: Hashable, Sendable {
     /// The limit version and highest threshold that people have been told of; 0 for none.
     public var alertedVersion: Int64
     public var alertedThreshold: Int64
+    /// The highest of the thresholds that are amounts that people have been told of; 0 for none.
+    public var alertedAmount: Amount
 
     public init(
         settled: Amount = .zero, held: Amount = .zero, ceiling: Amount? = nil, overage: Amount = .zero, alertedVersion: Int64 = 0,
-        alertedThreshold: Int64 = 0
+        alertedThreshold: Int64 = 0, alertedAmount: Amount = .zero
     ) {
         self.settled = settled
         self.held = held
@@ -55,6 +57,7 @@ public struct Counter: Hashable, Sendable {
         self.overage = overage
         self.alertedVersion = alertedVersion
         self.alertedThreshold = alertedThreshold
+        self.alertedAmount = alertedAmount
     }
 }
 

@@ -30,6 +30,12 @@ public func reached(settled: Amount, amount: Amount, thresholds: [Int]) -> [Int]
     return hits.count > 1 ? Set(hits).sorted() : hits
 }
 
+/// Whether spend has fallen away from a threshold that it had reached (by a raised limit: spend itself never falls): from a warning by
+/// five points, so that a limit raised a little does not warn of the same again; from 100 % on by anything, because calls are admitted.
+public func isCleared(_ threshold: Int, settled: Amount, amount: Amount) -> Bool {
+    reached(settled: settled, amount: amount, thresholds: [threshold < 100 ? max(1, threshold - 5) : threshold]).isEmpty
+}
+
 /// What share of the amount is settled, in percent with two digits, rounded down: 100.00 is never shown before it is reached.
 ///
 /// An amount of zero is used up by the first spend. Settled amounts above 10²² units read as 10²².

@@ -83,18 +83,12 @@ struct Flight {
             guard let configuration = memory.organizations[organization]?.state.configuration else { continue }
             let event = alert.event(configuration, id: EventID(at: alert.at))
             if let event { events.append(event) }
-            for threshold in alert.superseded {
-                rows.append(
-                    AlertRow(
-                        organization: organization, id: AlertID(at: alert.at), alert: alert, threshold: Int64(threshold), event: nil))
-            }
-            if let threshold = alert.threshold {
-                rows.append(
-                    AlertRow(
-                        organization: organization, id: AlertID(at: alert.at), alert: alert, threshold: Int64(threshold), event: event?.id))
-            }
+            rows += alert.rows(organization, event: event?.id)
         }
         guard !events.isEmpty else { return [AlertWrites.alerts(rows)] }
-        return [AlertWrites.alerts(rows), AlertWrites.events(events), AlertWrites.deliveries(of: events)]
+        // Those that mute others first.
+        let (muting, others) = (events.filter { $0.mutesUntil != nil }, events.filter { $0.mutesUntil == nil })
+        return [AlertWrites.alerts(rows), AlertWrites.events(events)]
+            + [muting, others].filter { !$0.isEmpty }.map(AlertWrites.deliveries(of:))
     }
 }

@@ -36,21 +36,28 @@ public struct EventRow: Sendable {
     }
 }
 
-/// One threshold that was reached; `event` is nil for one superseded by a higher.
+/// One threshold that was reached: a percentage, or an amount and 0. `event` is nil for one superseded by a higher.
 public struct AlertRow: Sendable {
     public let organization: OrganizationID
     public let id: AlertID
     public let alert: Alert
     public let threshold: Int64
+    public let thresholdAmount: Amount
     public let event: EventID?
 
-    public init(organization: OrganizationID, id: AlertID, alert: Alert, threshold: Int64, event: EventID?) {
+    public init(
+        organization: OrganizationID, id: AlertID, alert: Alert, threshold: Int64, thresholdAmount: Amount, event: EventID?
+    ) {
         self.organization = organization
         self.id = id
         self.alert = alert
         self.threshold = threshold
+        self.thresholdAmount = thresholdAmount
         self.event = event
     }
+
+    /// When to look whether it has ended; one without an end waits for a changed limit.
+    fileprivate var reviewAt: Instant? { event == nil ? nil : alert.span.end ?? .distantFuture }
 }
 
 public enum AlertWrites {
@@ -68,11 +75,12 @@ public enum AlertWrites {
     public static func alerts(_ rows: [AlertRow]) -> Query {
         """
         INSERT INTO alerts
-            (organization_id, id, budget_id, subject, period_start, limit_version, threshold, settled, amount, event_id, created_at)
+            (organization_id, id, budget_id, subject, period_start, limit_version, threshold, threshold_amount, settled, amount, event_id,
+             review_at, created_at)
         SELECT * FROM unnest(\(rows.map(\.organization)), \(rows.map(\.id)), \(rows.map(\.alert.budget.id)),
             \(rows.map(\.alert.counter.subject)), \(rows.map(\.alert.counter.periodStart)), \(rows.map(\.alert.budget.limitVersion)),
-            \(rows.map(\.threshold)), \(rows.map(\.alert.settled)), \(rows.map(\.alert.budget.amount)), \(rows.map(\.event)),
-            \(rows.map(\.alert.at)))
+            \(rows.map(\.threshold)), \(rows.map(\.thresholdAmount)), \(rows.map(\.alert.settled)), \(rows.map(\.alert.budget.amount)),
+            \(rows.map(\.event)), \(rows.map(\.reviewAt)), \(rows.map(\.alert.at)))
         ON CONFLICT ON CONSTRAINT law_7_one_alert DO NOTHING
         """
     }
@@ -84,7 +92,7 @@ public enum AlertWrites {
         """
         INSERT INTO deliveries (organization_id, id, event_id, endpoint_id, state, muted_by, next_attempt_at, created_at)
         SELECT e.organization_id, gen_random_uuid(), e.id, p.id, CASE WHEN m.id IS NULL THEN 'pending' ELSE 'muted' END, m.id,
-               e.created_at, e.created_at
+               least(e.created_at, now()), e.created_at
         FROM unnest(\(rows.map(\.organization)), \(rows.map(\.id))) AS new (organization_id, id)
         JOIN events AS e ON e.organization_id = new.organization_id AND e.id = new.id
         JOIN endpoints AS p ON p.organization_id = e.organization_id AND p.is_enabled AND p.archived_at IS NULL

@@ -26,7 +26,7 @@ public enum ConfigurationReads {
             """,
             """
             SELECT id, name, team_id, project_id, match, per, unit, period, anchor_day, anchor_month, amount, thresholds, limit_version,
-                   enforcement, active_from, active_to, archived_at IS NOT NULL
+                   enforcement, active_from, active_to, archived_at IS NOT NULL, threshold_amounts
             FROM budgets WHERE organization_id = \(id) ORDER BY id
             """,
         ]
@@ -113,7 +113,7 @@ public enum ConfigurationReads {
         let columns = try row.decode(
             as: (
                 BudgetID, String, TeamID?, ProjectID?, JSONB, String?, String, String,
-                Int64, Int64, Amount, [Int64], Int64, String, Instant?, Instant?, Bool
+                Int64, Int64, Amount, [Int64], Int64, String, Instant?, Instant?, Bool, [Amount]
             ).self)
         let scope: BudgetScope =
             if let team = columns.2 { .team(team) } else if let project = columns.3 { .project(project) } else { .organization }
@@ -124,7 +124,8 @@ public enum ConfigurationReads {
         return Budget(
             id: columns.0, name: columns.1, scope: scope, match: match, per: columns.5.flatMap { BudgetPer(rawValue: $0) }, unit: unit,
             rule: rule, amount: columns.10,
-            thresholds: columns.11.map { Int($0) }, limitVersion: columns.12, enforcement: enforcement, activeFrom: columns.14,
+            thresholds: columns.11.map { Int($0) }, thresholdAmounts: columns.17, limitVersion: columns.12, enforcement: enforcement,
+            activeFrom: columns.14,
             activeTo: columns.15, isArchived: columns.16)
     }
 }

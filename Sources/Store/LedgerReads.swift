@@ -8,7 +8,7 @@ public enum LedgerReads {
     public static func counters(_ counters: [(OrganizationID, CounterID)]) -> Query {
         """
         SELECT p.organization_id, p.budget_id, p.subject, p.period_start, p.settled, p.held, p.ceiling, p.overage,
-               p.alerted_version, p.alerted_threshold
+               p.alerted_version, p.alerted_threshold, p.alerted_amount
         FROM unnest(\(counters.map(\.0)), \(counters.map(\.1.budget)), \(counters.map(\.1.subject)), \(counters.map(\.1.periodStart)))
              AS wanted (organization_id, budget_id, subject, period_start)
         JOIN budget_periods AS p USING (organization_id, budget_id, subject, period_start)
@@ -19,14 +19,14 @@ public enum LedgerReads {
         var counters: [(OrganizationID, CounterID, Counter)] = []
         counters.reserveCapacity(result.rows.count)
         for row in result.rows {
-            let (organization, budget, subject, start, settled, held, ceiling, overage, version, threshold) = try row.decode(
-                as: (OrganizationID, BudgetID, String, Instant, Amount, Amount, Amount?, Amount, Int64, Int64).self)
+            let (organization, budget, subject, start, settled, held, ceiling, overage, version, threshold, alerted) = try row.decode(
+                as: (OrganizationID, BudgetID, String, Instant, Amount, Amount, Amount?, Amount, Int64, Int64, Amount).self)
             counters.append(
                 (
                     organization, CounterID(budget: budget, subject: subject, periodStart: start),
                     Counter(
                         settled: settled, held: held, ceiling: ceiling, overage: overage, alertedVersion: version,
-                        alertedThreshold: threshold)
+                        alertedThreshold: threshold, alertedAmount: alerted)
                 ))
         }
         return counters

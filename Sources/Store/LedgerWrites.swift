@@ -49,14 +49,16 @@ public enum LedgerWrites {
             ), counters AS (
                 INSERT INTO budget_periods
                     (organization_id, budget_id, subject, period_start, settled, held, ceiling, overage, alerted_version,
-                     alerted_threshold)
+                     alerted_threshold, alerted_amount)
                 SELECT * FROM unnest(
                     \(counters.map(\.0)), \(counters.map(\.1.budget)), \(counters.map(\.1.subject)), \(counters.map(\.1.periodStart)),
                     \(counters.map(\.2.settled)), \(counters.map(\.2.held)), \(counters.map(\.2.ceiling)), \(counters.map(\.2.overage)),
-                    \(counters.map(\.2.alertedVersion)), \(counters.map(\.2.alertedThreshold)))
+                    \(counters.map(\.2.alertedVersion)), \(counters.map(\.2.alertedThreshold)),
+                    \(counters.map(\.2.alertedAmount)))
                 ON CONFLICT (organization_id, budget_id, subject, period_start) DO UPDATE SET
                     settled = EXCLUDED.settled, held = EXCLUDED.held, ceiling = EXCLUDED.ceiling, overage = EXCLUDED.overage,
-                    alerted_version = EXCLUDED.alerted_version, alerted_threshold = EXCLUDED.alerted_threshold
+                    alerted_version = EXCLUDED.alerted_version, alerted_threshold = EXCLUDED.alerted_threshold,
+                    alerted_amount = EXCLUDED.alerted_amount
             ), made AS (
                 INSERT INTO reservations
                     (organization_id, id, project_id, request_id, request_sha256, attribution_id, state, model, requested_model,
