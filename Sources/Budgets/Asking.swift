@@ -7,12 +7,7 @@ extension OrganizationState {
             guard case .no(let refusal) = planning else { preconditionFailure("decide before prepare") }
             return .allowance(Allowance(refusal: refusal, standings: [], binding: nil, models: models))
         }
-        let standings = plan.draws.map { draw in
-            let counter = remembered(draw.counter)
-            return Standing(
-                budget: draw.budget, subject: draw.counter.subject, amount: draw.budget.amount, settled: counter.settled,
-                held: counter.held, span: draw.span)
-        }
+        let standings = plan.draws.map(standing)
         let binding = zip(plan.draws, standings).filter { $0.0.budget.enforcement == .block }
             .min { ($0.1.remaining - $0.0.need) < ($1.1.remaining - $1.0.need) }?.1
         return .allowance(Allowance(refusal: refusal(plan), standings: standings, binding: binding, models: models))

@@ -53,12 +53,13 @@ public final class Budget: Sendable {
     public let activeTo: Instant?
     /// Counts no more calls; what is held on it is still given back.
     public let isArchived: Bool
+    /// Approved and not over, in the order in which they are drawn on.
+    public let bursts: [BurstGrant]
 
     public init(
         id: BudgetID, name: String, scope: BudgetScope, match: BudgetMatch, per: BudgetPer?, unit: BudgetUnit, rule: PeriodRule,
         amount: Amount, thresholds: [Int], thresholdAmounts: [Amount] = [], limitVersion: Int64, enforcement: Enforcement,
-        activeFrom: Instant? = nil,
-        activeTo: Instant? = nil, isArchived: Bool = false
+        activeFrom: Instant? = nil, activeTo: Instant? = nil, isArchived: Bool = false, bursts: [BurstGrant] = []
     ) {
         self.id = id
         self.name = name
@@ -75,6 +76,7 @@ public final class Budget: Sendable {
         self.activeFrom = activeFrom
         self.activeTo = activeTo
         self.isArchived = isArchived
+        self.bursts = bursts.sorted(by: BurstGrant.isDrawnBefore)
     }
 
     /// Whether the budget counts calls made at this instant.

@@ -28,6 +28,8 @@ public struct Alert: Sendable {
 public struct Changes: Sendable {
     /// Counters to write as they now stand.
     public internal(set) var counters: Set<CounterID> = []
+    /// Grants of which something was drawn or given back, to write as they now stand.
+    public internal(set) var bursts: Set<BurstID> = []
     public internal(set) var attributions: [(AttributionID, Attribution)] = []
     public internal(set) var reservations: [Reservation] = []
     public internal(set) var resolutions: [Resolution] = []

@@ -22,9 +22,10 @@ public struct Pending: Sendable {
 /// What a command needs that is not remembered.
 public struct Missing: Sendable {
     public internal(set) var counters: Set<CounterID> = []
+    public internal(set) var bursts: Set<BurstID> = []
     public internal(set) var reservations: Set<ReservationID> = []
     public init() {}
-    public var isEmpty: Bool { counters.isEmpty && reservations.isEmpty }
+    public var isEmpty: Bool { counters.isEmpty && bursts.isEmpty && reservations.isEmpty }
 }
 
 extension OrganizationState {
@@ -44,7 +45,7 @@ extension OrganizationState {
         case .expire(let id, _): need(id, absent: absent, missing: &missing)
         }
         if case .go(let plan) = pending.planning {
-            for draw in plan.draws where counters[draw.counter] == nil { missing.counters.insert(draw.counter) }
+            for draw in plan.draws { need(draw.counter, draw.bursts, &missing) }
         }
     }
 
@@ -54,7 +55,12 @@ extension OrganizationState {
             return
         }
         guard reservation.state != .settled else { return }
-        for draw in reservation.draws where counters[draw.counter] == nil { missing.counters.insert(draw.counter) }
+        for draw in reservation.draws { need(draw.counter, draw.bursts.map(\.burst), &missing) }
+    }
+
+    private func need(_ counter: CounterID, _ bursts: [BurstID], _ missing: inout Missing) {
+        if counters[counter] == nil { missing.counters.insert(counter) }
+        for burst in bursts where self.bursts[burst] == nil { missing.bursts.insert(burst) }
     }
 
     /// Decides one prepared command, remembers the result and notes in `changes` what must be written for it to be true.
@@ -122,11 +128,8 @@ extension OrganizationState {
     func refusal(_ plan: Plan) -> Refusal? {
         var exceeded: Refusal?
         for draw in plan.draws where draw.budget.enforcement == .block {
-            let counter = remembered(draw.counter)
-            guard counter.settled + counter.held + draw.need > draw.budget.amount else { continue }
-            let standing = Standing(
-                budget: draw.budget, subject: draw.counter.subject, amount: draw.budget.amount, settled: counter.settled,
-                held: counter.held, span: draw.span)
+            guard draw.need > room(remembered(draw.counter), of: draw.budget.amount, draw.bursts) else { continue }
+            let standing = standing(draw)
             if draw.budget.isRateLimit { return .rateLimited(standing, needed: draw.need) }
             if exceeded == nil { exceeded = .budgetExceeded(standing, needed: draw.need) }
         }
@@ -135,12 +138,18 @@ extension OrganizationState {
 
     private mutating func hold(_ draw: PlannedDraw, _ changes: inout Changes) -> Draw {
         var counter = remembered(draw.counter)
+        let amount = draw.budget.amount
+        let beyond = draw.bursts.isEmpty ? .zero : max(.zero, draw.need - max(.zero, amount - counter.base))
+        let shares = self.draw(beyond, on: draw.bursts, \.held, &changes)
         counter.held += draw.need
-        counter.ceiling = draw.budget.enforcement == .block ? draw.budget.amount : nil
+        counter.burst += beyond
+        // A base that is overdrawn admitted nothing: then what it allowed before still stands.
+        if draw.budget.enforcement != .block { counter.ceiling = nil } else if counter.base <= amount { counter.ceiling = amount }
         counters[draw.counter] = counter
         changes.counters.insert(draw.counter)
         return Draw(
-            counter: draw.counter, quantity: draw.need, amount: draw.budget.amount, settled: counter.settled, held: counter.held)
+            counter: draw.counter, quantity: draw.need, bursts: shares, amount: amount, burst: burst(counter, draw.bursts),
+            settled: counter.settled, held: counter.held)
     }
 
     // MARK: what all of them use
@@ -162,13 +171,25 @@ extension OrganizationState {
         return counter
     }
 
+    /// What bursts add to a counter's amount: what is drawn on them there, and what the grants still have.
+    func burst(_ counter: Counter, _ grants: [BurstID]) -> Amount { grants.reduce(counter.burst) { $0 + rememberedBurst($1).available } }
+
+    /// How a budget stands for a call that is only planned.
+    func standing(_ draw: PlannedDraw) -> Standing {
+        let counter = remembered(draw.counter)
+        return Standing(
+            budget: draw.budget, subject: draw.counter.subject, amount: draw.budget.amount, burst: burst(counter, draw.bursts),
+            settled: counter.settled, held: counter.held, span: draw.span)
+    }
+
     /// The budgets of an answer as they stood; those archived since are left out.
     func standings(_ draws: [Draw]) -> [Standing] {
         draws.compactMap { draw in
             guard let budget = configuration.budget(draw.counter.budget) else { return nil }
             let span = budget.rule.span(containing: draw.counter.periodStart, in: configuration.zone)
             return Standing(
-                budget: budget, subject: draw.counter.subject, amount: draw.amount, settled: draw.settled, held: draw.held, span: span)
+                budget: budget, subject: draw.counter.subject, amount: draw.amount, burst: draw.burst, settled: draw.settled,
+                held: draw.held, span: span)
         }
     }
 }

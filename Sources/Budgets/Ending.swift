@@ -25,6 +25,8 @@ extension OrganizationState {
         for draw in reservation.draws {
             var counter = remembered(draw.counter)
             counter.held -= draw.quantity
+            counter.burst -= draw.bursts.total
+            _ = settle(.zero, held: draw.bursts, &changes)
             counters[draw.counter] = counter
             changes.counters.insert(draw.counter)
         }

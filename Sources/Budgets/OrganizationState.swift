@@ -6,6 +6,7 @@ public struct OrganizationState: Sendable {
     /// The fence version at which everything here was exact.
     public var version: Int64
     var counters: [CounterID: Counter] = [:]
+    var bursts: [BurstID: BurstCounter] = [:]
     /// Open reservations, and for the length of one batch those read to answer a repeat. Many times what a batch makes, and enough for
     /// seconds of calls under way; an older one is read again when it is settled.
     var reservations = Generations<ReservationID, Reservation>(of: rememberedReservations)
@@ -28,16 +29,19 @@ public struct OrganizationState: Sendable {
     public mutating func forgetLedger(version: Int64) {
         self.version = version
         counters.removeAll(keepingCapacity: true)
+        bursts.removeAll()
         reservations.removeAll()
         requests.removeAll()
     }
 
     /// How much is remembered, to be held against the lane's bound (law 11).
-    public var size: Int { counters.count + allowances.count + attributions.count }
+    public var size: Int { counters.count + bursts.count + allowances.count + attributions.count }
 
     // MARK: what a lane reads and remembers
 
     public mutating func remember(_ id: CounterID, _ counter: Counter) { counters[id] = counter }
+
+    public mutating func remember(_ id: BurstID, _ counter: BurstCounter) { bursts[id] = counter }
 
     public mutating func remember(_ reservation: Reservation) {
         reservations[reservation.id] = reservation
@@ -59,6 +63,7 @@ public struct OrganizationState: Sendable {
     }
 
     public func counter(_ id: CounterID) -> Counter? { counters[id] }
+    public func burst(_ id: BurstID) -> BurstCounter? { bursts[id] }
     public func knows(_ source: AttributionSource) -> Bool { attributions[source] != nil }
     public func attribution(_ id: AttributionID) -> Attribution? { attributionsByID[id] }
 

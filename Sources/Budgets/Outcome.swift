@@ -6,21 +6,26 @@ public struct Standing: Sendable {
     public let subject: String
     /// The budget's amount at that moment.
     public let amount: Amount
+    /// What bursts add to it: what is drawn on them here, and what they still have for the call.
+    public let burst: Amount
     public let settled: Amount
     public let held: Amount
     public let span: PeriodSpan
 
-    public init(budget: Budget, subject: String, amount: Amount, settled: Amount, held: Amount, span: PeriodSpan) {
+    public init(
+        budget: Budget, subject: String, amount: Amount, burst: Amount = .zero, settled: Amount, held: Amount, span: PeriodSpan
+    ) {
         self.budget = budget
         self.subject = subject
         self.amount = amount
+        self.burst = burst
         self.settled = settled
         self.held = held
         self.span = span
     }
 
     /// What a hold may still take; never negative.
-    public var remaining: Amount { max(.zero, amount - settled - held) }
+    public var remaining: Amount { max(.zero, amount + burst - settled - held) }
 }
 
 /// Why a call is refused or a command not carried out.

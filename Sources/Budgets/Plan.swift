@@ -7,6 +7,8 @@ public struct PlannedDraw: Sendable {
     public let counter: CounterID
     public let span: PeriodSpan
     public let need: Amount
+    /// The grants open to the call, in the order in which they are drawn on.
+    public let bursts: [BurstID]
 }
 
 public struct Plan: Sendable {
@@ -34,7 +36,8 @@ extension OrganizationState {
         }
         guard let model = configuration.model(call.model, at: now) else { return .no(.modelUnknown(call.model)) }
         let maxOutputTokens = min(asked ?? tier.maxOutputTokens, tier.maxOutputTokens, model.maxOutputTokens ?? tier.maxOutputTokens)
-        let budgets = matching(call, model: model, key: key, project: project, at: now)
+        let facts = CallFacts(call, model: model, key: key)
+        let budgets = matching(facts, project: project, at: now)
         let hold: Money
         switch model.prices.hold(inputTokens: inputTokens, maxOutputTokens: maxOutputTokens, serviceTier: call.serviceTier, at: now) {
         case .success(let money): hold = money
@@ -50,7 +53,7 @@ extension OrganizationState {
         return .go(
             Plan(
                 model: model, attribution: attribution(of: project, tier: tier, key: key), hold: hold, maxOutputTokens: maxOutputTokens,
-                draws: budgets.map { draw(on: $0, call: call, model: model, project: project, quantities: quantities, at: now) }))
+                draws: budgets.map { draw(on: $0, facts, project: project, quantities: quantities, at: now) }))
     }
 
     /// Plans the booking of a call that was already made: its money is spent, so neither tier nor room is asked.
@@ -63,7 +66,8 @@ extension OrganizationState {
             return .no(.projectUnknown)
         }
         guard let model = configuration.model(call.model, at: book.occurredAt) else { return .no(.modelUnknown(call.model)) }
-        let budgets = matching(call, model: model, key: key, project: project, at: book.occurredAt)
+        let facts = CallFacts(call, model: model, key: key)
+        let budgets = matching(facts, project: project, at: book.occurredAt)
         let cost: Money
         switch model.prices.cost(of: book.report.usage, serviceTier: call.serviceTier, at: book.occurredAt) {
         case .success(let priced): cost = priced.total
@@ -75,21 +79,15 @@ extension OrganizationState {
         return .go(
             Plan(
                 model: model, attribution: attribution(of: project, tier: tier, key: key), hold: .zero, maxOutputTokens: 0,
-                draws: budgets.map {
-                    draw(on: $0, call: call, model: model, project: project, quantities: quantities, at: book.occurredAt)
-                }))
+                draws: budgets.map { draw(on: $0, facts, project: project, quantities: quantities, at: book.occurredAt) }))
     }
 
-    private mutating func matching(_ call: Call, model: Model, key: APIKey, project: Project, at instant: Instant) -> [Budget] {
-        let path = path(to: project)
-        let facts = CallFacts(
-            model: model.name, provider: model.provider, environment: key.environment, feature: call.feature, endUser: call.endUser,
-            apiKey: key.id)
-        return path.filter { $0.isActive(at: instant) && $0.match.matches(facts) }
+    private mutating func matching(_ facts: CallFacts, project: Project, at instant: Instant) -> [Budget] {
+        path(to: project).filter { $0.isActive(at: instant) && $0.match.matches(facts) }
     }
 
     private mutating func draw(
-        on budget: Budget, call: Call, model: Model, project: Project, quantities: Quantities, at instant: Instant
+        on budget: Budget, _ call: CallFacts, project: Project, quantities: Quantities, at instant: Instant
     ) -> PlannedDraw {
         let span = span(of: budget, at: instant)
         let subject =
@@ -98,13 +96,13 @@ extension OrganizationState {
             case .endUser: call.endUser ?? ""
             case .feature: call.feature ?? ""
             case .apiKey: call.apiKey.description
-            case .model: model.name
+            case .model: call.model
             case .project: project.id.description
             case .team: project.team.description
             }
         return PlannedDraw(
             budget: budget, counter: CounterID(budget: budget.id, subject: subject, periodStart: span.start), span: span,
-            need: quantities.amount(in: budget.unit))
+            need: quantities.amount(in: budget.unit), bursts: budget.bursts(for: call, at: instant))
     }
 
     private func attribution(of project: Project, tier: Tier, key: APIKey) -> Attribution {
@@ -129,6 +127,20 @@ struct Quantities {
     }
 }
 
+extension CallFacts {
+    fileprivate init(_ call: Call, model: Model, key: APIKey) {
+        self.init(
+            model: model.name, provider: model.provider, environment: key.environment, feature: call.feature, endUser: call.endUser,
+            apiKey: key.id)
+    }
+}
+
 extension Budget {
+    /// The grants open to a call, in the order in which they are drawn on. Only a budget that blocks has use for them.
+    fileprivate func bursts(for call: CallFacts, at instant: Instant) -> [BurstID] {
+        guard !bursts.isEmpty, enforcement == .block else { return [] }
+        return bursts.filter { $0.isActive(at: instant) && $0.match.matches(call) }.map(\.id)
+    }
+
     var blocksMoney: Bool { enforcement == .block && unit == .usd }
 }

@@ -37,7 +37,9 @@ extension Hasher {
 public struct Counter: Hashable, Sendable {
     public var settled: Amount
     public var held: Amount
-    /// What the budget allowed when it last admitted something; nil while it does not block.
+    /// How much of settled and held is drawn on bursts.
+    public var burst: Amount
+    /// What the budget by itself allowed when it last admitted something; nil while it does not block.
     public var ceiling: Amount?
     /// By how much settlements above their own holds have passed the ceiling.
     public var overage: Amount
@@ -48,17 +50,21 @@ public struct Counter: Hashable, Sendable {
     public var alertedAmount: Amount
 
     public init(
-        settled: Amount = .zero, held: Amount = .zero, ceiling: Amount? = nil, overage: Amount = .zero, alertedVersion: Int64 = 0,
-        alertedThreshold: Int64 = 0, alertedAmount: Amount = .zero
+        settled: Amount = .zero, held: Amount = .zero, burst: Amount = .zero, ceiling: Amount? = nil, overage: Amount = .zero,
+        alertedVersion: Int64 = 0, alertedThreshold: Int64 = 0, alertedAmount: Amount = .zero
     ) {
         self.settled = settled
         self.held = held
+        self.burst = burst
         self.ceiling = ceiling
         self.overage = overage
         self.alertedVersion = alertedVersion
         self.alertedThreshold = alertedThreshold
         self.alertedAmount = alertedAmount
     }
+
+    /// What counts against the budget's own amount.
+    var base: Amount { settled + held - burst }
 }
 
 /// One budget's part in a reservation or an entry: what is held or booked there, and how the counter stood right after.
@@ -66,15 +72,24 @@ public struct Draw: Hashable, Sendable {
     public let counter: CounterID
     /// Held by the reservation, or booked by the entry, in the budget's unit.
     public let quantity: Amount
+    /// How much of the quantity is drawn on which burst; the rest is on the budget itself.
+    public var bursts: [BurstShare]
     /// The budget's amount at that moment.
     public var amount: Amount
+    /// What bursts added to the amount: what was drawn on them here, and what they still had for the call.
+    public var burst: Amount
     public var settled: Amount
     public var held: Amount
 
-    public init(counter: CounterID, quantity: Amount, amount: Amount, settled: Amount = .zero, held: Amount = .zero) {
+    public init(
+        counter: CounterID, quantity: Amount, bursts: [BurstShare] = [], amount: Amount, burst: Amount = .zero, settled: Amount = .zero,
+        held: Amount = .zero
+    ) {
         self.counter = counter
         self.quantity = quantity
+        self.bursts = bursts
         self.amount = amount
+        self.burst = burst
         self.settled = settled
         self.held = held
     }

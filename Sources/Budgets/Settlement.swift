@@ -30,7 +30,7 @@ extension OrganizationState {
             let budget = configuration.budget(draw.counter.budget)
             let spent = quantities.amount(in: budget?.unit ?? .usd)
             let before = remembered(draw.counter).settled
-            let (booked, passed) = post(spent, releasing: isLate ? .zero : draw.quantity, draw, budget, at: now, &changes)
+            let (booked, passed) = post(spent, draw, isLate: isLate, budget, at: now, &changes)
             if budget?.unit == .usd { overage = max(overage, passed) }
             draws.append(booked)
             alert(budget, draw.counter, from: before, at: now, &changes)
@@ -47,16 +47,24 @@ extension OrganizationState {
 
     /// Moves one counter from held to settled. What exceeds the hold takes free room first; the rest is overage (law 1).
     private mutating func post(
-        _ spent: Amount, releasing held: Amount, _ draw: Draw, _ budget: Budget?, at now: Instant, _ changes: inout Changes
+        _ spent: Amount, _ draw: Draw, isLate: Bool, _ budget: Budget?, at now: Instant, _ changes: inout Changes
     ) -> (Draw, passed: Amount) {
         var counter = remembered(draw.counter)
+        // A late one comes after its hold was given back.
+        let held = isLate ? .zero : draw.quantity
+        let shares = draw.bursts.map { BurstShare(burst: $0.burst, quantity: isLate ? .zero : $0.quantity) }
+        var booked = settle(max(.zero, spent - (held - shares.total)), held: shares, &changes)
+        var open: [BurstID] = []
         var passed = Amount.zero
         if let budget, budget.enforcement == .block {
-            let before = counter.settled + counter.held
             // A period that is over is judged by the amount it had when the call was made, not by a later one.
             let amount = isOver(draw.counter, budget, at: now) ? draw.amount : budget.amount
+            let active = budget.bursts.filter { $0.isActive(at: now) }.map(\.id)
+            open = draw.bursts.map(\.burst).filter(active.contains)
             let excess = max(.zero, spent - held)
-            passed = max(.zero, excess - max(.zero, amount - before))
+            passed = max(.zero, excess - max(.zero, room(counter, of: amount, open)))
+            let beyond = max(.zero, excess - passed - max(.zero, amount - counter.base))
+            booked += self.draw(beyond, on: open, \.settled, &changes)
             counter.overage += passed
             if let ceiling = counter.ceiling { counter.ceiling = max(ceiling, amount) }
         } else {
@@ -64,11 +72,13 @@ extension OrganizationState {
         }
         counter.held -= held
         counter.settled += spent
+        counter.burst += booked.total - shares.total
         counters[draw.counter] = counter
         changes.counters.insert(draw.counter)
-        let booked = Draw(
-            counter: draw.counter, quantity: spent, amount: budget?.amount ?? draw.amount, settled: counter.settled, held: counter.held)
-        return (booked, passed)
+        let entry = Draw(
+            counter: draw.counter, quantity: spent, bursts: booked.joined, amount: budget?.amount ?? draw.amount,
+            burst: burst(counter, open), settled: counter.settled, held: counter.held)
+        return (entry, passed)
     }
 
     /// A cost line per usage kind. A kind without a price costs what the hold had set aside for the call and is not otherwise
@@ -100,7 +110,11 @@ extension OrganizationState {
         }
         let source = AttributionSource(project: plan.attribution.project, apiKey: plan.attribution.apiKey)
         guard let attribution = attributions[source] else { preconditionFailure("an attribution that was not remembered") }
-        let draws = plan.draws.map { Draw(counter: $0.counter, quantity: .zero, amount: $0.budget.amount) }
+        let draws = plan.draws.map { draw in
+            Draw(
+                counter: draw.counter, quantity: .zero, bursts: draw.bursts.map { BurstShare(burst: $0, quantity: .zero) },
+                amount: draw.budget.amount)
+        }
         let reservation = Reservation(
             id: book.id, request: book.request, content: book.content, attribution: attribution, state: .held, model: plan.model.name,
             requestedModel: book.call.model, provider: plan.model.provider, serviceTier: book.call.serviceTier,

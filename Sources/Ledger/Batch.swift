@@ -106,11 +106,19 @@ struct Batch {
             }
             let counters = missing.flatMap { organization, missing in missing.counters.map { (organization, $0) } }
             let reservations = missing.flatMap { organization, missing in missing.reservations.map { (organization, $0) } }
-            guard !counters.isEmpty || !reservations.isEmpty else { break }
-            let results = try connection.pipeline([LedgerReads.counters(counters), LedgerReads.reservations(reservations)])
+            let bursts = missing.flatMap { organization, missing in missing.bursts.map { (organization, $0) } }
+            guard !counters.isEmpty || !reservations.isEmpty || !bursts.isEmpty else { break }
+            var reads = [LedgerReads.counters(counters), LedgerReads.reservations(reservations)]
+            if !bursts.isEmpty { reads.append(LedgerReads.bursts(bursts)) }
+            let results = try connection.pipeline(reads)
             for (organization, id) in counters { memory.organizations[organization]?.state.remember(id, Counter()) }
             for (organization, id, counter) in try LedgerReads.decodeCounters(results[0]) {
                 memory.organizations[organization]?.state.remember(id, counter)
+            }
+            if !bursts.isEmpty {
+                for (organization, id, burst) in try LedgerReads.decodeBursts(results[2]) {
+                    memory.organizations[organization]?.state.remember(id, burst)
+                }
             }
             for (organization, id) in reservations { absent[organization, default: []].insert(id) }
             for (organization, reservation) in try LedgerReads.decodeReservations(results[1]) {

@@ -18,6 +18,8 @@ struct Flight {
     ) {
         var queries: [Query] = []
         if !writing.isEmpty { queries.append(LedgerWrites.commit(Flight.rows(writing, changes, memory))) }
+        let bursts = Flight.bursts(writing, changes, memory)
+        if !bursts.isEmpty { queries.append(LedgerWrites.bursts(bursts)) }
         let attributions = Flight.newAttributions(writing, changes, memory)
         if !attributions.isEmpty { queries.append(LedgerWrites.attributions(attributions)) }
         self.attributions = attributions.map { ($0.0, $0.1) }
@@ -58,6 +60,16 @@ struct Flight {
             }
         }
         return rows
+    }
+
+    private static func bursts(
+        _ writing: [OrganizationID], _ changes: [OrganizationID: Changes], _ memory: Memory
+    ) -> [(OrganizationID, BurstID, BurstCounter)] {
+        writing.flatMap { organization in
+            (changes[organization]?.bursts ?? []).compactMap { id in
+                memory.organizations[organization]?.state.burst(id).map { (organization, id, $0) }
+            }
+        }
     }
 
     private static func newAttributions(

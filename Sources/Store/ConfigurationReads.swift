@@ -8,6 +8,9 @@ public enum ConfigurationReads {
     /// How far back prices are kept at hand: usage may be reported this late (`Book`), and a day's grace.
     static let pricesKept = "36 days"
 
+    /// How long a burst that is over is kept at hand: more than clocks differ.
+    static let burstsKept = "1 day"
+
     /// The queries, in the order `decode` takes their results.
     public static func queries(_ id: OrganizationID) -> [Query] {
         [
@@ -28,6 +31,10 @@ public enum ConfigurationReads {
             SELECT id, name, team_id, project_id, match, per, unit, period, anchor_day, anchor_month, amount, thresholds, limit_version,
                    enforcement, active_from, active_to, archived_at IS NOT NULL, threshold_amounts
             FROM budgets WHERE organization_id = \(id) ORDER BY id
+            """,
+            """
+            SELECT budget_id, id, amount, starts_at, least(ends_at, revoked_at), match FROM bursts
+            WHERE organization_id = \(id) AND approved_at IS NOT NULL AND least(ends_at, revoked_at) > now() - \(burstsKept)::text::interval
             """,
         ]
     }
@@ -103,13 +110,25 @@ public enum ConfigurationReads {
                 APIKey(id: id, name: name, project: project, environment: environment, expiresAt: expires, isRevoked: revoked))
         }
         var budgets: [Budget] = []
-        for row in results[5].rows { budgets.append(try decodeBudget(row)) }
+        let bursts = try decodeBursts(results[6])
+        for row in results[5].rows { budgets.append(try decodeBudget(row, bursts)) }
         return Configuration(
             organization: organization, organizationName: name, zone: zone, version: version, teamNames: teamNames, projects: projects,
             tiers: tiers, apiKeys: apiKeys, ownCatalogue: own.catalogue(over: platform), platformCatalogue: platform, budgets: budgets)
     }
 
-    private static func decodeBudget(_ row: Row) throws(PostgresError) -> Budget {
+    private static func decodeBursts(_ result: PostgresResult) throws(PostgresError) -> [BudgetID: [BurstGrant]] {
+        var bursts: [BudgetID: [BurstGrant]] = [:]
+        for row in result.rows {
+            let (budget, id, amount, startsAt, endsAt, column) = try row.decode(
+                as: (BudgetID, BurstID, Amount, Instant, Instant, JSONB).self)
+            guard let match = BudgetMatch(column: column) else { throw .decoding("a burst with an unknown match") }
+            bursts[budget, default: []].append(BurstGrant(id: id, amount: amount, startsAt: startsAt, endsAt: endsAt, match: match))
+        }
+        return bursts
+    }
+
+    private static func decodeBudget(_ row: Row, _ bursts: [BudgetID: [BurstGrant]]) throws(PostgresError) -> Budget {
         let columns = try row.decode(
             as: (
                 BudgetID, String, TeamID?, ProjectID?, JSONB, String?, String, String,
@@ -125,8 +144,7 @@ public enum ConfigurationReads {
             id: columns.0, name: columns.1, scope: scope, match: match, per: columns.5.flatMap { BudgetPer(rawValue: $0) }, unit: unit,
             rule: rule, amount: columns.10,
             thresholds: columns.11.map { Int($0) }, thresholdAmounts: columns.17, limitVersion: columns.12, enforcement: enforcement,
-            activeFrom: columns.14,
-            activeTo: columns.15, isArchived: columns.16)
+            activeFrom: columns.14, activeTo: columns.15, isArchived: columns.16, bursts: bursts[columns.0] ?? [])
     }
 }
 

@@ -4,7 +4,8 @@ import JSON
 public import Postgres
 
 extension Draw {
-    /// `[{"budget":"<uuid>","subject":"","period_start":"…Z","quantity":"0.01","amount":"5000","settled":"…","held":"…"}]`
+    /// `[{"budget":"<uuid>","subject":"","period_start":"…Z","quantity":"0.01","amount":"5000","settled":"…","held":"…"}]`, and where
+    /// bursts have a part in it `"burst":"500"` and `"bursts":[{"id":"<uuid>","quantity":"0.004"}]`.
     public static func encode(_ draws: [Draw]) -> JSONB {
         var writer = JSONWriter(capacity: draws.count * 200 + 2)
         writer.array { writer in
@@ -17,6 +18,17 @@ extension Draw {
                     writer.field("amount", draw.amount.plain)
                     writer.field("settled", draw.settled.plain)
                     writer.field("held", draw.held.plain)
+                    if draw.burst != .zero { writer.field("burst", draw.burst.plain) }
+                    guard !draw.bursts.isEmpty else { return }
+                    // An array, because jsonb does not keep the order of members.
+                    writer.array("bursts") { writer in
+                        for share in draw.bursts {
+                            writer.object { writer in
+                                writer.field("id", share.burst.hexadecimal)
+                                writer.field("quantity", share.quantity.plain)
+                            }
+                        }
+                    }
                 }
             }
         }
@@ -37,10 +49,22 @@ extension Draw {
             else { throw .decoding("a draw with a missing or malformed member") }
             draws.append(
                 Draw(
-                    counter: CounterID(budget: budget, subject: subject, periodStart: start), quantity: quantity, amount: amount,
-                    settled: settled, held: held))
+                    counter: CounterID(budget: budget, subject: subject, periodStart: start), quantity: quantity,
+                    bursts: try shares(element["bursts"]), amount: amount,
+                    burst: element["burst"]?.string.flatMap { Amount($0) } ?? .zero, settled: settled, held: held))
         }
         return draws
+    }
+
+    private static func shares(_ column: JSON?) throws(PostgresError) -> [BurstShare] {
+        var shares: [BurstShare] = []
+        for element in column?.array ?? [] {
+            guard let burst = element["id"]?.string.flatMap({ BurstID(hexadecimal: $0) }),
+                let quantity = element["quantity"]?.string.flatMap({ Amount($0) })
+            else { throw .decoding("a share of a burst with a missing or malformed member") }
+            shares.append(BurstShare(burst: burst, quantity: quantity))
+        }
+        return shares
     }
 }
 

@@ -7,7 +7,7 @@ public enum LedgerReads {
     /// The counters that exist among those asked for. One that is not in the answer has never been used.
     public static func counters(_ counters: [(OrganizationID, CounterID)]) -> Query {
         """
-        SELECT p.organization_id, p.budget_id, p.subject, p.period_start, p.settled, p.held, p.ceiling, p.overage,
+        SELECT p.organization_id, p.budget_id, p.subject, p.period_start, p.settled, p.held, p.burst, p.ceiling, p.overage,
                p.alerted_version, p.alerted_threshold, p.alerted_amount
         FROM unnest(\(counters.map(\.0)), \(counters.map(\.1.budget)), \(counters.map(\.1.subject)), \(counters.map(\.1.periodStart)))
              AS wanted (organization_id, budget_id, subject, period_start)
@@ -19,17 +19,37 @@ public enum LedgerReads {
         var counters: [(OrganizationID, CounterID, Counter)] = []
         counters.reserveCapacity(result.rows.count)
         for row in result.rows {
-            let (organization, budget, subject, start, settled, held, ceiling, overage, version, threshold, alerted) = try row.decode(
-                as: (OrganizationID, BudgetID, String, Instant, Amount, Amount, Amount?, Amount, Int64, Int64, Amount).self)
+            let (organization, budget, subject, start, settled, held, burst, ceiling, overage, version, threshold, alerted) =
+                try row.decode(
+                    as: (OrganizationID, BudgetID, String, Instant, Amount, Amount, Amount, Amount?, Amount, Int64, Int64, Amount).self)
             counters.append(
                 (
                     organization, CounterID(budget: budget, subject: subject, periodStart: start),
                     Counter(
-                        settled: settled, held: held, ceiling: ceiling, overage: overage, alertedVersion: version,
+                        settled: settled, held: held, burst: burst, ceiling: ceiling, overage: overage, alertedVersion: version,
                         alertedThreshold: threshold, alertedAmount: alerted)
                 ))
         }
         return counters
+    }
+
+    /// What has been drawn on burst grants. All of those asked for exist.
+    public static func bursts(_ bursts: [(OrganizationID, BurstID)]) -> Query {
+        """
+        SELECT b.organization_id, b.id, b.amount, b.settled, b.held
+        FROM unnest(\(bursts.map(\.0)), \(bursts.map(\.1))) AS wanted (organization_id, id)
+        JOIN bursts AS b USING (organization_id, id)
+        """
+    }
+
+    public static func decodeBursts(_ result: PostgresResult) throws(PostgresError) -> [(OrganizationID, BurstID, BurstCounter)] {
+        var bursts: [(OrganizationID, BurstID, BurstCounter)] = []
+        for row in result.rows {
+            let (organization, id, amount, settled, held) = try row.decode(
+                as: (OrganizationID, BurstID, Amount, Amount, Amount).self)
+            bursts.append((organization, id, BurstCounter(amount: amount, settled: settled, held: held)))
+        }
+        return bursts
     }
 
     /// The reservations that exist among those asked for, each with its entry if it is settled.

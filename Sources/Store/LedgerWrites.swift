@@ -48,17 +48,17 @@ public enum LedgerWrites {
                 WHERE f.organization_id = seen.organization_id AND f.version = seen.version RETURNING 1
             ), counters AS (
                 INSERT INTO budget_periods
-                    (organization_id, budget_id, subject, period_start, settled, held, ceiling, overage, alerted_version,
+                    (organization_id, budget_id, subject, period_start, settled, held, burst, ceiling, overage, alerted_version,
                      alerted_threshold, alerted_amount)
                 SELECT * FROM unnest(
                     \(counters.map(\.0)), \(counters.map(\.1.budget)), \(counters.map(\.1.subject)), \(counters.map(\.1.periodStart)),
-                    \(counters.map(\.2.settled)), \(counters.map(\.2.held)), \(counters.map(\.2.ceiling)), \(counters.map(\.2.overage)),
-                    \(counters.map(\.2.alertedVersion)), \(counters.map(\.2.alertedThreshold)),
+                    \(counters.map(\.2.settled)), \(counters.map(\.2.held)), \(counters.map(\.2.burst)), \(counters.map(\.2.ceiling)),
+                    \(counters.map(\.2.overage)), \(counters.map(\.2.alertedVersion)), \(counters.map(\.2.alertedThreshold)),
                     \(counters.map(\.2.alertedAmount)))
                 ON CONFLICT (organization_id, budget_id, subject, period_start) DO UPDATE SET
-                    settled = EXCLUDED.settled, held = EXCLUDED.held, ceiling = EXCLUDED.ceiling, overage = EXCLUDED.overage,
-                    alerted_version = EXCLUDED.alerted_version, alerted_threshold = EXCLUDED.alerted_threshold,
-                    alerted_amount = EXCLUDED.alerted_amount
+                    settled = EXCLUDED.settled, held = EXCLUDED.held, burst = EXCLUDED.burst, ceiling = EXCLUDED.ceiling,
+                    overage = EXCLUDED.overage, alerted_version = EXCLUDED.alerted_version,
+                    alerted_threshold = EXCLUDED.alerted_threshold, alerted_amount = EXCLUDED.alerted_amount
             ), made AS (
                 INSERT INTO reservations
                     (organization_id, id, project_id, request_id, request_sha256, attribution_id, state, model, requested_model,
@@ -98,6 +98,16 @@ public enum LedgerWrites {
             )
             SELECT 1 / (count(*) = \(Int64(fences.count)))::int FROM raised
             """
+    }
+
+    /// Burst grants as they now stand. Of its own, because most batches draw on none.
+    public static func bursts(_ rows: [(OrganizationID, BurstID, BurstCounter)]) -> Query {
+        """
+        UPDATE bursts AS b SET settled = d.settled, held = d.held
+        FROM unnest(\(rows.map(\.0)), \(rows.map(\.1)), \(rows.map(\.2.settled)), \(rows.map(\.2.held)))
+             AS d (organization_id, id, settled, held)
+        WHERE b.organization_id = d.organization_id AND b.id = d.id
+        """
     }
 
     public static let requestConstraint = "reservations_request"

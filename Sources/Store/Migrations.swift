@@ -31,6 +31,7 @@ public struct Migration: Sendable, Equatable {
     public static let all: [Migration] = [
         Migration(version: 1, name: "0001_foundation", sql: text(PackageResources._001_foundation_sql)),
         Migration(version: 2, name: "0002_alerts", sql: text(PackageResources._002_alerts_sql)),
+        Migration(version: 3, name: "0003_bursts", sql: text(PackageResources._003_bursts_sql)),
     ]
 
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
