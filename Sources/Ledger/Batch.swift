@@ -217,8 +217,8 @@ struct Batch {
         if error.sqlState == Fences.staleState {
             for id in organizations { memory.organizations[id]?.contention += 2 }
             isLocked = true
-        } else if error.constraint == LedgerWrites.requestConstraint {
-            try answerRepeats(open, &memory, on: connection)
+        } else if error.sqlState == LedgerWrites.usedBefore, try answerRepeats(open, &memory, on: connection) {
+            // The rest is decided anew without them.
         } else if error.isRetryable {
             isLocked = true
         } else if error.kind == .timeout || error.sqlState == "55P03" || error.sqlState == "57014" {
@@ -236,10 +236,10 @@ struct Batch {
         }
     }
 
-    /// Reads what answered these requests before, and gives the first answers again.
+    /// Reads what answered these requests before, and gives the first answers again. Says whether there were any.
     private mutating func answerRepeats(
         _ open: [Int], _ memory: inout Memory, on connection: isolated PostgresConnection
-    ) throws(PostgresError) {
+    ) throws(PostgresError) -> Bool {
         let requests = open.compactMap { index in items[index].pending.command.request.map { (items[index].organization, $0) } }
         let first = try LedgerReads.decodeReservations(try connection.query(LedgerReads.reservations(for: requests)))
         for index in open {
@@ -248,6 +248,7 @@ struct Batch {
             else { continue }
             items[index].outcome = memory.organizations[items[index].organization]?.state.repeated(items[index].pending.command, known.1)
         }
+        return open.contains { items[$0].outcome != nil }
     }
 
     private mutating func runApart(

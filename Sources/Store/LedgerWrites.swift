@@ -34,7 +34,7 @@ public struct LedgerRows: Sendable {
 
 public enum LedgerWrites {
     /// Raises the fences from the versions given and writes the rows, or fails whole: with `Fences.staleState` when another
-    /// transaction was first, by `requestConstraint` when a `request_id` was used before.
+    /// transaction was first, with `usedBefore` when a `request_id` was.
     ///
     /// Dividing by the number of fences raised is the one way for plain SQL to fail on a missing row. The main query reads `raised`
     /// before the other parts run, so the fences are locked first, in the order of the array (lane connections know no other join).
@@ -110,7 +110,9 @@ public enum LedgerWrites {
         """
     }
 
-    public static let requestConstraint = "reservations_request"
+    /// The SQLSTATE when a `request_id` was used before, or when this very flight has been here before and its answer was lost: then the
+    /// ids of reservations and entries are found first.
+    public static let usedBefore = "23505"
 
     /// Rows named by their content: the same one again is no news.
     public static func attributions(_ rows: [(OrganizationID, AttributionID, Attribution)]) -> Query {

@@ -253,6 +253,23 @@ import Testing
         }
     }
 
+    @Test("a batch that was committed and whose answer was lost finds its own traces when it is run again")
+    func lostAnswer() async throws {
+        try await withDatabase { database in
+            let world = try await World.create(database)
+            let budget = try await world.budget("10")
+            let connection = try await PostgresConnection.connect(world.configuration.forLane, logger: testLogger)
+            let commands = [world.reserve("r1"), world.book("r2", tokens: 400_000), world.reserve("r3")]
+            for words in [["held", "settled", "held"], ["held again", "settled again", "held again"]] {
+                let batch = try await run(Batch(commands.map { (world.organization, $0) }), on: connection)
+                #expect(batch.items.map { $0.outcome?.word } == words)
+            }
+            await connection.close()
+            let totals = try await world.totals(budget)
+            #expect(totals == .init(settled: "0.4", held: "2", entries: 1, open: 2))
+        }
+    }
+
     private func run(_ batch: Batch, on connection: isolated PostgresConnection) throws -> Batch {
         var memory = Memory(platform: PlatformCatalogue())
         var batch = batch

@@ -117,6 +117,15 @@ struct World: Sendable {
                 report: Report(usage: Usage([("input", tokens)])!), at: at))
     }
 
+    /// A call that was made without a reservation.
+    func book(_ request: String, tokens: Int64, at: Instant = .now()) -> Command {
+        .book(
+            Book(
+                id: ReservationID(at: at), request: RequestID(project: project, text: request), content: Array(repeating: 0, count: 32),
+                call: Call(project: project, apiKey: apiKey, model: World.model), report: Report(usage: Usage([("input", tokens)])!),
+                occurredAt: at, at: at))
+    }
+
     func release(_ reservation: ReservationID) -> Command {
         .release(Release(reservation: reservation, project: project, apiKey: apiKey, at: .now()))
     }
