@@ -143,6 +143,8 @@ extension OrganizationState {
         let shares = self.draw(beyond, on: draw.bursts, \.held, &changes)
         counter.held += draw.need
         counter.burst += beyond
+        // A call is judged by the limit it was admitted under, even when nobody was told of anything yet and it is settled late.
+        if counter.alertedThreshold == 0 { counter.alertedVersion = draw.budget.limitVersion }
         // A base that is overdrawn admitted nothing: then what it allowed before still stands.
         if draw.budget.enforcement != .block { counter.ceiling = nil } else if counter.base <= amount { counter.ceiling = amount }
         counters[draw.counter] = counter

@@ -43,7 +43,8 @@ public struct Counter: Hashable, Sendable {
     public var ceiling: Amount?
     /// By how much settlements above their own holds have passed the ceiling.
     public var overage: Amount
-    /// The limit version and highest threshold that people have been told of; 0 for none.
+    /// The highest threshold that people have been told of and the limit version it belongs to; 0 for none, under the limit that last
+    /// admitted something.
     public var alertedVersion: Int64
     public var alertedThreshold: Int64
     /// The highest of the thresholds that are amounts that people have been told of; 0 for none.

@@ -89,11 +89,11 @@ private struct ReferenceModel {
                 inputTokens: tokens, maxOutputTokens: 0, timeToLive: timeToLive, at: at ?? self.at))
     }
 
-    private func settle(_ id: UInt64, tokens: Int64) -> Command {
+    private func settle(_ id: UInt64, tokens: Int64, at: Instant? = nil) -> Command {
         .settle(
             Settle(
                 reservation: ReservationID(high: 8, low: id), project: project, apiKey: apiKey, content: [1],
-                report: Report(usage: Usage([("input", tokens)])!), at: at))
+                report: Report(usage: Usage([("input", tokens)])!), at: at ?? self.at))
     }
 
     /// Does what a lane does, with a database that has nothing: whatever is missing has never been used.
@@ -207,6 +207,28 @@ private struct ReferenceModel {
                 continue
             }
             #expect(standing.budget.scope == tight)
+        }
+    }
+
+    @Test("a period that was over before its limit changed is not judged by the new one, though nobody was told of anything in it")
+    func lateSettlementUnderNewLimit() throws {
+        var state = state([budget(1, amount: 100, period: .day)])
+        var changes = Changes()
+        guard case .reserved(let reservation, _, _) = run(reserve("r", 1, tokens: 10), &state, &changes) else {
+            Issue.record("not admitted")
+            return
+        }
+        let counter = try #require(reservation.draws.first?.counter)
+        for (days, alerts) in [(Int64(0), 1), (1, 0)] {
+            var later = self.state([budget(1, amount: 5, period: .day, version: 2)])
+            later.remember(counter, try #require(state.counter(counter)))
+            later.remember(reservation)
+            var changes = Changes()
+            guard case .settled = run(settle(1, tokens: 10, at: at.adding(seconds: days * 86_400)), &later, &changes) else {
+                Issue.record("not settled")
+                return
+            }
+            #expect(changes.alerts.count == alerts, "\(days) days later")
         }
     }
 
