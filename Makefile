@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BURSAR := .build/release/bursar
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench demo lint needs build
+.PHONY: help run test soak bench demo lint needs build
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ run: build ## Build, start a private Postgres and the server on http://127.0.0.1
 test: needs ## Build everything and run all tests, against a real Postgres
 	swift build --build-tests
 	swift test
+
+soak: needs ## Hold the decision to the model of the laws for long (STEPS=number SEED=number)
+	BURSAR_STEPS=$(or $(STEPS),10000000) BURSAR_TEST_SEED=$(SEED) swift test --filter 'SimulationTests.*laws'
 
 bench: build ## Measure reservations and cycles against a bare route and one transaction a call
 	@exec $(BURSAR) bench $(ARGS)

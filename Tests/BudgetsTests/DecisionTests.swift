@@ -1,38 +1,7 @@
-/// The decision against a second, much simpler statement of the laws: random histories, compared after every step.
-import TestSupport
+/// The decision, case by case; `Simulation` drives it with random histories.
 import Testing
 
 @testable import Budgets
-
-/// The laws as sums over plain lists, with nothing remembered and nothing fast.
-private struct ReferenceModel {
-    struct Hold {
-        let tokens: Int64
-        var isOpen = true
-    }
-
-    let amount: Int64
-    var holds: [String: Hold] = [:]
-    var booked: Int64 = 0
-    var held: Int64 { holds.values.filter(\.isOpen).map(\.tokens).reduce(0, +) }
-    var overage: Int64 = 0
-
-    mutating func reserve(_ request: String, _ tokens: Int64) -> String {
-        if let first = holds[request] { return first.tokens == tokens ? "held" : "conflict" }
-        guard booked + held + tokens <= amount else { return "refused" }
-        holds[request] = Hold(tokens: tokens)
-        return "held"
-    }
-
-    mutating func settle(_ request: String, _ tokens: Int64) {
-        let before = booked + held
-        guard let hold = holds[request] else { return }
-        let excess = max(0, tokens - (hold.isOpen ? hold.tokens : 0))
-        overage += max(0, excess - max(0, amount - before))
-        holds[request]?.isOpen = false
-        booked += tokens
-    }
-}
 
 @Suite struct DecisionTests {
     private let at = Instant(seconds: 1_800_000_000)
@@ -111,47 +80,6 @@ private struct ReferenceModel {
             state.remember(source, AttributionID(high: 9, low: 9), attribution)
         }
         return state.decide(pending, &changes)
-    }
-
-    @Test("random histories agree with the reference model after every step", arguments: 1...40)
-    func randomHistories(seed: UInt64) throws {
-        var generator = SeededGenerator(seed: seed)
-        let amount = Int64.random(in: 0...5000, using: &generator)
-        var state = state([budget(1, amount: amount)])
-        var model = ReferenceModel(amount: amount)
-        var ids: [String: UInt64] = [:]
-        for step in 0..<500 {
-            let request = "r\(Int.random(in: 0..<120, using: &generator))"
-            let tokens = Int64.random(in: 0...120, using: &generator)
-            var changes = Changes()
-            switch Int.random(in: 0..<4, using: &generator) {
-            case 0, 1:
-                let outcome = run(reserve(request, UInt64(step + 1), tokens: tokens), &state, &changes)
-                let expected = model.reserve(request, tokens)
-                switch (outcome, expected) {
-                case (.reserved(let reservation, _, _), "held"): ids[request] = ids[request] ?? reservation.id.low
-                case (.refused(.budgetExceeded(let standing, let needed)), "refused"):
-                    // Law 2 by arithmetic: the refusal itself shows that there was no room.
-                    #expect(standing.amount - standing.settled - standing.held < needed, "seed \(seed), step \(step)")
-                case (.refused(.requestConflict), "conflict"): break
-                default: Issue.record("seed \(seed), step \(step): \(outcome) instead of \(expected)")
-                }
-            case 2:
-                guard let id = ids[request], model.holds[request]?.isOpen == true else { continue }
-                _ = run(settle(id, tokens: tokens), &state, &changes)
-                model.settle(request, tokens)
-            default:
-                guard let id = ids[request], model.holds[request]?.isOpen == true else { continue }
-                let release = Release(reservation: ReservationID(high: 8, low: id), project: project, apiKey: apiKey, at: at)
-                _ = run(.release(release), &state, &changes)
-                model.holds[request]?.isOpen = false
-            }
-            let counter = state.counters.values.first ?? Counter()
-            #expect(counter.settled == Amount(whole: model.booked), "seed \(seed), step \(step)")
-            #expect(counter.held == Amount(whole: model.held), "seed \(seed), step \(step)")
-            #expect(counter.overage == Amount(whole: model.overage), "seed \(seed), step \(step)")
-            if let ceiling = counter.ceiling { #expect(counter.settled + counter.held <= ceiling + counter.overage) }
-        }
     }
 
     @Test("refusals come in their order of precedence")
