@@ -98,7 +98,7 @@ let package = Package(
         tests(
             "Server",
             [
-                "Budgets", "JSON", "Outbound", "Postgres", "Store", "TestSupport", "Yams", lifecycle, logging,
+                "Budgets", "JSON", "Outbound", "Postgres", "Store", "TestSupport", "Yams", crypto, lifecycle, logging,
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"), .product(name: "NIOCore", package: "swift-nio"),
             ]),

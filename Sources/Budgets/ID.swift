@@ -10,6 +10,7 @@ public protocol IDKind: Sendable {
 public enum OrganizationKind: IDKind { public static let prefix = "org" }
 public enum TeamKind: IDKind { public static let prefix = "team" }
 public enum ProjectKind: IDKind { public static let prefix = "prj" }
+public enum UserKind: IDKind { public static let prefix = "usr" }
 public enum APIKeyKind: IDKind { public static let prefix = "key" }
 public enum ModelKind: IDKind { public static let prefix = "mdl" }
 public enum PriceKind: IDKind { public static let prefix = "prc" }
@@ -26,6 +27,7 @@ public enum DeliveryKind: IDKind { public static let prefix = "dlv" }
 public typealias OrganizationID = ID<OrganizationKind>
 public typealias TeamID = ID<TeamKind>
 public typealias ProjectID = ID<ProjectKind>
+public typealias UserID = ID<UserKind>
 public typealias APIKeyID = ID<APIKeyKind>
 public typealias ModelID = ID<ModelKind>
 public typealias PriceID = ID<PriceKind>

@@ -60,17 +60,35 @@ public actor PostgresConnection {
     /// Throws `.server` when COMMIT is answered `ROLLBACK` (a failure inside was swallowed), `.outcomeUnknown` when
     /// the connection is lost while COMMIT is on its way, `.misuse` inside a transaction.
     public func transaction<T>(_ body: (isolated PostgresConnection) throws -> T) throws -> T {
+        try begin()
+        let value: T
+        do { value = try body(self) } catch { throw rolledBack(error) }
+        try commit()
+        return value
+    }
+
+    /// The same for a body that leaves this connection's thread in between. The connection is its alone meanwhile.
+    public func transaction<T: Sendable>(_ body: (isolated PostgresConnection) async throws -> T) async throws -> T {
+        try begin()
+        let value: T
+        do { value = try await body(self) } catch { throw rolledBack(error) }
+        try commit()
+        return value
+    }
+
+    private func begin() throws(PostgresError) {
         guard try open().isIdle else { throw PostgresError(.misuse, "a transaction inside a transaction") }
         try query(.begin)
-        let value: T
-        do {
-            value = try body(self)
-        } catch {
-            // A failing ROLLBACK must not hide the error; then the connection is not idle and will not be used again.
-            _ = try? query(.rollback)
-            if wire?.isIdle != true { close() }
-            throw error
-        }
+    }
+
+    private func rolledBack(_ error: any Error) -> any Error {
+        // A failing ROLLBACK must not hide the error; then the connection is not idle and will not be used again.
+        _ = try? query(.rollback)
+        if wire?.isIdle != true { close() }
+        return error
+    }
+
+    private func commit() throws(PostgresError) {
         do {
             try query(.commit)
         } catch {
@@ -78,7 +96,6 @@ public actor PostgresConnection {
             if wire?.isIdle != true { close() }
             throw error
         }
-        return value
     }
 
     /// Runs SQL of many statements as it is, without binds or results: for migrations. Outside a transaction it is one implicit

@@ -8,7 +8,7 @@ import Postgres
 import Store
 
 struct API: Sendable {
-    let store: Store
+    var store: Store
     let authenticator: Authenticator
     let metrics: HTTPMetrics
     let engine: Engine

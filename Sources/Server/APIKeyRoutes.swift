@@ -8,25 +8,43 @@ extension API {
     @Sendable func createAPIKey(_ exchange: Exchange) async throws -> Response {
         var fields = try exchange.fields()
         let name = fields.require("name", .text(1...200))
-        let project = fields.optional("project", .id(ProjectKind.self))
-        let role = fields.optional("role", .word(Role.self))
+        let holder = API.holder(&fields)
         let environment = fields.optional("environment", .word(1...50)) ?? "production"
         let expiresAt = fields.optional("expires_at", .instant)
         if let expiresAt, expiresAt <= exchange.now { fields.fault("expires_at", .outOfRange, "must be in the future") }
-        if (project == nil) == (role == nil) { fields.fault("project", .invalidValue, "is required, or else role; not both") }
         try fields.finish()
-        guard exchange.credential.governs(role) else { throw AdminRefusal.roleNotYours }
-        let holder: NewAPIKey.Holder = if let role { .role(role) } else { .project(project ?? .first) }
+        if case .project(let project) = holder { try await require(project, exchange) }
+        let credential = exchange.credential
         let new = NewAPIKey(
             id: APIKeyID(at: exchange.now), name: name, holder: holder, environment: environment, secret: APIKeySecret(),
-            expiresAt: expiresAt)
-        let key = try await store.createAPIKey(new, of: exchange.organization)
+            expiresAt: expiresAt, madeBy: credential.actor)
+        let key = try await store.createAPIKey(new, of: exchange.organization) { key in
+            guard credential.governs(key) else { throw AdminRefusal.roleNotYours }
+        }
         return .json(.created, revision: key.revision) { key.write(secret: new.secret, &$0) }
+    }
+
+    /// Exactly one of a project, a user and a role.
+    private static func holder(_ fields: inout FieldReader) -> NewAPIKey.Holder {
+        let project = fields.optional("project", .id(ProjectKind.self))
+        let user = fields.optional("user", .id(UserKind.self))
+        let role = fields.optional("role", .word(Role.self))
+        let team = fields.optional("team", .id(TeamKind.self))
+        if (project == nil ? 0 : 1) + (user == nil ? 0 : 1) + (role == nil ? 0 : 1) != 1 {
+            fields.fault("project", .invalidValue, "is required, or else user, or else role; only one of them")
+        }
+        if let role, role.isOnTeam, team == nil { fields.fault("team", .missing, "is required for this role") }
+        if team != nil, role?.isOnTeam != true { fields.fault("team", .invalidValue, "goes with the roles lead and member only") }
+        if let user { return .user(user) }
+        if let role, let grant = RoleGrant(role, on: team) { return .role(grant) }
+        return .project(project ?? .first)
     }
 
     @Sendable func listAPIKeys(_ exchange: Exchange) async throws -> Response {
         let page = try exchange.page(APIKeyKind.self)
-        return .page(try await store.apiKeys(of: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) {
+        return .page(
+            try await store.apiKeys(of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
+        ) {
             $0.write(&$1)
         }
     }
@@ -45,7 +63,7 @@ extension API {
         let key = try await store.changeAPIKey(
             exchange.id(APIKeyKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision()
         ) { key in
-            guard credential.governs(key.role) else { throw AdminRefusal.roleNotYours }
+            guard credential.governs(key) else { throw AdminRefusal.roleNotYours }
             if let name { key.name = name }
             if let expiresAt { key.expiresAt = expiresAt }
         }
@@ -57,7 +75,7 @@ extension API {
         try fields.finish()
         let credential = exchange.credential
         let key = try await store.revokeAPIKey(exchange.id(APIKeyKind.self), of: exchange.organization) { key in
-            guard credential.governs(key.role) else { throw AdminRefusal.roleNotYours }
+            guard credential.governs(key) else { throw AdminRefusal.roleNotYours }
         }
         return .json(revision: key.revision) { key.write(&$0) }
     }
@@ -73,7 +91,7 @@ extension API {
             exchange.id(APIKeyKind.self), of: exchange.organization, successor: APIKeyID(at: exchange.now), secret: secret,
             overlapSeconds: overlap
         ) { key in
-            guard credential.governs(key.role) else { throw AdminRefusal.roleNotYours }
+            guard credential.governs(key) else { throw AdminRefusal.roleNotYours }
         }
         return .json(.created, revision: key.revision) { key.write(secret: secret, &$0) }
     }
@@ -85,7 +103,9 @@ extension APIKeyRecord {
             writer.field("id", id)
             writer.field("name", name)
             writer.field("project", project)
-            writer.field("role", role?.rawValue)
+            writer.field("user", user)
+            writer.field("role", role?.role.rawValue)
+            writer.field("team", role?.team)
             writer.field("environment", environment)
             writer.field("hint", hint)
             writer.field("expires_at", expiresAt)

@@ -7,7 +7,9 @@ import Store
 extension API {
     @Sendable func listAlerts(_ exchange: Exchange) async throws -> Response {
         let page = try exchange.page(AlertKind.self)
-        return .page(try await store.alerts(of: exchange.organization, before: page.cursor ?? .last, limit: page.limit)) {
+        return .page(
+            try await store.alerts(of: exchange.organization, teams: exchange.reach.teams, before: page.cursor ?? .last, limit: page.limit)
+        ) {
             $0.write(&$1)
         }
     }

@@ -7,7 +7,7 @@ import Synchronization
 /// Finds out who asks. Administrative routes read the credential from Postgres each time, so a revoked key is refused at once.
 /// Call routes may take it from memory: the engine checks revocation and expiry itself, against fenced configuration (law 10).
 final class Authenticator: Sendable {
-    /// What a hash stands for never changes, so entries do not age; the bound is on memory only (law 11): about 1 MiB.
+    /// What a project's key stands for never changes, so entries do not age; the bound is on memory only (law 11): about 1 MiB.
     static let cacheBound = 10_000
 
     private let lookUp: @Sendable (_ sha256: [UInt8]) async throws -> Credential?
@@ -23,7 +23,7 @@ final class Authenticator: Sendable {
         let hash = secret.sha256
         if cached, let known = cache.withLock({ $0[hash] }) { return known }
         guard let found = try await lookUp(hash) else { throw Problem(.unauthenticated, "The API key is unknown, revoked or expired.") }
-        if cached {
+        if cached, found.project != nil {
             cache.withLock { cache in
                 // Emptying it all is simple, and refilling costs one look-up a key.
                 if cache.count >= Authenticator.cacheBound { cache.removeAll() }
@@ -36,5 +36,5 @@ final class Authenticator: Sendable {
 
 extension Credential {
     /// Stands in on routes that anyone may use.
-    static let nobody = Credential(organization: .platform, apiKey: APIKeyID(high: 0, low: 0), project: nil, role: nil)
+    static let nobody = Credential(organization: .platform, apiKey: APIKeyID(high: 0, low: 0))
 }

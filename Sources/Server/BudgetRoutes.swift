@@ -28,6 +28,7 @@ extension API {
         if unit != .usd, !amount.isWhole { fields.fault("amount", .invalidValue, "must be a whole number in this unit") }
         if let activeFrom, let activeTo, activeTo <= activeFrom { fields.fault("active_to", .outOfRange, "must be after active_from") }
         try fields.finish()
+        try await require(scope, exchange)
         let budget = try await store.createBudget(
             NewBudget(
                 id: BudgetID(at: exchange.now), name: name, scope: scope, match: JSONB(text: match), per: per, unit: unit,
@@ -36,9 +37,23 @@ extension API {
         return .json(.created, revision: budget.revision) { budget.write(&$0) }
     }
 
+    /// A lead has budgets within the team: of its projects. What the team itself may spend is set above.
+    private func require(_ scope: BudgetScope, _ exchange: Exchange) async throws {
+        guard exchange.reach != .everything else { return }
+        guard case .project(let project) = scope else { throw Problem(.forbidden, "Your role reaches the budgets of projects only.") }
+        try await require(project, exchange)
+    }
+
+    private func requireOwnBudget(_ exchange: Exchange) async throws {
+        guard exchange.reach != .everything else { return }
+        try await require(try await store.budget(exchange.id(BudgetKind.self), of: exchange.organization).scope, exchange)
+    }
+
     @Sendable func listBudgets(_ exchange: Exchange) async throws -> Response {
         let page = try exchange.page(BudgetKind.self)
-        return .page(try await store.budgets(of: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) {
+        return .page(
+            try await store.budgets(of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
+        ) {
             $0.write(&$1)
         }
     }
@@ -59,6 +74,7 @@ extension API {
         let activeFrom = fields.changeOrEmpty("active_from", .instant)
         let activeTo = fields.changeOrEmpty("active_to", .instant)
         try fields.finish()
+        try await requireOwnBudget(exchange)
         let budget = try await store.changeBudget(
             exchange.id(BudgetKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision(),
             setBy: exchange.credential.apiKey
@@ -81,6 +97,7 @@ extension API {
     }
 
     @Sendable func archiveBudget(_ exchange: Exchange) async throws -> Response {
+        try await requireOwnBudget(exchange)
         try await store.archiveBudget(
             exchange.id(BudgetKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision())
         return Response(status: .noContent)

@@ -21,6 +21,8 @@ struct Exchange: Sendable {
     let parameters: Parameters
     /// Who asks. On routes open to anyone: nobody.
     let credential: Credential
+    /// How far it may do what the route does.
+    let reach: Reach
     let body: [UInt8]
     let requestID: String
     let now: Instant
@@ -32,6 +34,11 @@ struct Exchange: Sendable {
     func id<Kind: IDKind>(_ kind: Kind.Type) throws(Problem) -> ID<Kind> {
         guard let id = parameters.get("id").flatMap({ ID<Kind>($0) }) else { throw Problem(.notFound) }
         return id
+    }
+
+    /// Refuses what another team's thing would be changed, made or read by.
+    func require(_ team: TeamID) throws(Problem) {
+        guard reach.covers(team) else { throw Problem(.forbidden, "Your role there does not reach that team.") }
     }
 
     /// The body's fields. An empty body stands for an object without any.
@@ -63,9 +70,12 @@ struct Exchange: Sendable {
         return FieldReader(JSON.Object(members: members), root: "?")
     }
 
-    /// The revision in `If-Match`: nil when any will do.
+    /// The revision in `If-Match`: nil when any will do, which has to be said (`*`), because a lost update of a limit costs money.
     func expectedRevision() throws(Problem) -> Int64? {
-        guard let header = request.headers[.ifMatch], header != "*" else { return nil }
+        guard let header = request.headers[.ifMatch] else {
+            throw Problem(.preconditionRequired, "Send the ETag of the revision that the change rests on as If-Match, or * for any.")
+        }
+        if header == "*" { return nil }
         // Our tags are strong: a weak one, or several, cannot match (RFC 9110 §13.1.1).
         guard header.first == "\"", header.last == "\"", let revision = Int64(header.dropFirst().dropLast()) else {
             throw Problem(.revisionMismatch, "If-Match is not a revision of this resource.")

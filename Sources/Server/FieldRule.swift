@@ -36,6 +36,11 @@ extension FieldRule {
         }
     }
 
+    /// The same value in another form.
+    func map<Other>(_ transform: @escaping @Sendable (Value) -> Other) -> FieldRule<Other> {
+        FieldRule<Other>(placeholder: transform(placeholder)) { json in read(json).map(transform) }
+    }
+
     /// A value made of the text, or nil when the text is none.
     static func text(_ wanted: String, placeholder: Value, _ make: @escaping @Sendable (String) -> Value?) -> FieldRule {
         FieldRule(placeholder: placeholder) { json in

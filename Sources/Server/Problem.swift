@@ -9,10 +9,14 @@ enum ProblemCode: String, CaseIterable, Sendable {
     case methodNotAllowed = "method_not_allowed"
     case nameTaken = "name_taken"
     case rankTaken = "rank_taken"
+    case emailTaken = "email_taken"
     case inUse = "in_use"
     case archived
     case laterPriceExists = "later_price_exists"
     case revisionMismatch = "revision_mismatch"
+    case preconditionRequired = "precondition_required"
+    case requestInFlight = "request_in_flight"
+    case idempotencyKeyReused = "idempotency_key_reused"
     case bodyTooLarge = "body_too_large"
     case unsupportedMediaType = "unsupported_media_type"
     case modelUnknown = "model_unknown"
@@ -36,11 +40,14 @@ enum ProblemCode: String, CaseIterable, Sendable {
         case .forbidden, .modelNotAllowed, .projectSuspended: 403
         case .notFound, .modelUnknown, .projectUnknown, .reservationUnknown: 404
         case .methodNotAllowed: 405
-        case .nameTaken, .rankTaken, .inUse, .archived, .laterPriceExists, .requestConflict, .reservationResolved: 409
+        case .nameTaken, .rankTaken, .emailTaken, .inUse, .archived, .laterPriceExists, .requestConflict, .reservationResolved,
+            .requestInFlight:
+            409
         case .revisionMismatch: 412
         case .bodyTooLarge: 413
         case .unsupportedMediaType: 415
-        case .invalidRequest, .modelUnpriced: 422
+        case .invalidRequest, .modelUnpriced, .idempotencyKeyReused: 422
+        case .preconditionRequired: 428
         case .rateLimited: 429
         case .internalError: 500
         case .overloaded, .storeUnavailable: 503
@@ -56,10 +63,14 @@ enum ProblemCode: String, CaseIterable, Sendable {
         case .methodNotAllowed: "Method not allowed here"
         case .nameTaken: "The name is taken"
         case .rankTaken: "The rank is taken"
+        case .emailTaken: "The address is taken"
         case .inUse: "Still in use"
         case .archived: "Archived"
         case .laterPriceExists: "A later price exists"
         case .revisionMismatch: "Changed by somebody else"
+        case .preconditionRequired: "If-Match is required"
+        case .requestInFlight: "The same request is being served"
+        case .idempotencyKeyReused: "The idempotency key was used for another request"
         case .bodyTooLarge: "The body is too large"
         case .unsupportedMediaType: "The body must be JSON"
         case .modelUnknown: "Unknown model"

@@ -37,6 +37,9 @@ extension Problem {
         case .archived: self.init(.archived, "It is archived or revoked and can no longer change.")
         case .revisionMismatch(let current): self.init(.revisionMismatch, "Its revision is now \(current).")
         case .nameTaken: self.init(.nameTaken, "Another one that is not archived has this name.")
+        case .requestInFlight: self.init(.requestInFlight, "A request with this Idempotency-Key is under way: ask again when it has ended.")
+        case .keyReused: self.init(.idempotencyKeyReused, "Take a new Idempotency-Key for a request with another method, path or body.")
+        case .emailTaken: self.init(.emailTaken, "Another user who is not archived has this address.")
         case .rankTaken: self.init(.rankTaken, "Another tier has this rank.")
         case .unknownReference(let pointer):
             self = .invalid(

@@ -16,6 +16,7 @@ extension API {
         let costCenter = fields.optional("cost_center", .text(1...100))
         let settings = fields.optional("settings", API.settings) ?? "{}"
         try fields.finish()
+        try exchange.require(team)
         let project = try await store.createProject(
             ProjectID(at: exchange.now), of: exchange.organization, team: team, tier: tier, name: name, costCenter: costCenter,
             settings: JSONB(text: settings))
@@ -24,7 +25,10 @@ extension API {
 
     @Sendable func listProjects(_ exchange: Exchange) async throws -> Response {
         let page = try exchange.page(ProjectKind.self)
-        return .page(try await store.projects(of: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) {
+        return .page(
+            try await store.projects(
+                of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
+        ) {
             $0.write(&$1)
         }
     }
@@ -43,6 +47,7 @@ extension API {
         let isSuspended = fields.change("suspended", .bool)
         let settings = fields.change("settings", API.settings)
         try fields.finish()
+        if let team { try exchange.require(team) }
         let project = try await store.changeProject(
             exchange.id(ProjectKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision()
         ) {

@@ -1,62 +1,143 @@
 /// Who may do what (design §10): the one table. A route names the permission it needs; nothing else decides.
+import Budgets
 import Store
 
-/// What a route lets somebody do.
-enum Permission: Hashable {
+/// What a route lets somebody do. The raw value is what an API key's `scopes` say.
+enum Permission: String, CaseIterable, Sendable {
     /// Create organizations and see all of them.
     case organizations
-    /// The organization itself, its teams, projects, tiers, budgets and endpoints.
-    case readStructure, changeStructure
-    /// Models and prices: the organization's own, or for an operator the platform's.
-    case readCatalogue, changeCatalogue
-    case readAPIKeys, changeAPIKeys
-    /// Periods, alerts, deliveries.
-    case readSpend
-    case export
+    /// The organization itself, its teams, projects and budgets.
+    case readStructure = "structure:read"
+    /// The organization's settings, its teams and its tiers.
+    case changeOrganization = "organization:write"
+    case changeProjects = "projects:write"
+    case changeBudgets = "budgets:write"
+    case readUsers = "users:read"
+    case changeUsers = "users:write"
+    case readAPIKeys = "api_keys:read"
+    case changeAPIKeys = "api_keys:write"
+    /// Models, prices and tiers: the organization's own and the platform's. What there is to use is no secret between teams.
+    case readCatalogue = "catalogue:read"
+    case changeCatalogue = "catalogue:write"
+    /// Where people are told, and what became of it.
+    case readEndpoints = "endpoints:read"
+    case changeEndpoints = "endpoints:write"
+    /// Periods and alerts.
+    case readSpend = "spend:read"
+    /// The chargeback of the whole organization.
+    case readStatements = "statements:read"
+    case export = "statements:export"
+    /// Who changed what.
+    case readAudit = "audit:read"
     /// Reserve, settle, release, book, and ask for one's own allowance.
-    case call
+    case call = "calls:write"
     /// See a reservation; for a project's key one of its own.
-    case readReservations
+    case readReservations = "calls:read"
 }
 
-/// Whose permissions: a key's role, or that it belongs to a project.
-enum Holder: Hashable {
-    case role(Role)
-    case project
+private let reading: Set<Permission> = [
+    .readStructure, .readCatalogue, .readUsers, .readAPIKeys, .readEndpoints, .readSpend, .readStatements, .readReservations,
+]
+private let administering: Set<Permission> = reading.union([
+    .changeOrganization, .changeProjects, .changeBudgets, .changeUsers, .changeAPIKeys, .changeCatalogue, .changeEndpoints, .export,
+    .call, .readAudit,
+])
+
+/// What a role may. A role on a team may it on that team's things only.
+let permissions: [Role: Set<Permission>] = [
+    .operator: [.organizations, .readCatalogue, .changeCatalogue, .readAPIKeys, .changeAPIKeys],
+    .owner: administering,
+    .admin: administering,
+    .finance: reading.union([.export]),
+    .auditor: reading.union([.readAudit]),
+    .lead: [
+        .readStructure, .readCatalogue, .readUsers, .readAPIKeys, .readSpend, .readReservations, .changeProjects, .changeBudgets,
+        .changeUsers, .changeAPIKeys,
+    ],
+    .member: [.readStructure, .readCatalogue, .readSpend, .readReservations],
+]
+
+/// What the key of a project may: for its own calls only.
+let projectPermissions: Set<Permission> = [.call, .readReservations]
+
+/// How far a permission reaches.
+enum Reach: Hashable, Sendable {
+    case everything
+    case teams(Set<TeamID>)
+
+    /// The teams to which a list is narrowed; nil for none.
+    var teams: [TeamID]? {
+        switch self {
+        case .everything: nil
+        case .teams(let teams): Array(teams)
+        }
+    }
+
+    func covers(_ owner: Owner) -> Bool {
+        switch (self, owner) {
+        case (.everything, _): true
+        case (.teams(let own), .teams(let teams)): !own.isDisjoint(with: teams)
+        case (.teams, .organization): false
+        }
+    }
+
+    func covers(_ team: TeamID) -> Bool { covers(.teams([team])) }
 }
-
-let permissions: [Holder: Set<Permission>] = [
-    .role(.operator): [.organizations, .readCatalogue, .changeCatalogue, .readAPIKeys, .changeAPIKeys],
-    .role(.owner): [
-        .readStructure, .changeStructure, .readCatalogue, .changeCatalogue, .readAPIKeys, .changeAPIKeys, .readSpend, .export, .call,
-        .readReservations,
-    ],
-    .role(.admin): [
-        .readStructure, .changeStructure, .readCatalogue, .changeCatalogue, .readAPIKeys, .changeAPIKeys, .readSpend, .export, .call,
-        .readReservations,
-    ],
-    .role(.finance): [.readStructure, .readCatalogue, .readAPIKeys, .readSpend, .readReservations, .export],
-    .role(.auditor): [.readStructure, .readCatalogue, .readAPIKeys, .readSpend, .readReservations],
-    .project: [.call, .readReservations],
-]
-
-/// Whose API keys one may create, rotate or revoke: nobody reaches above themselves.
-let governs: [Role: Set<Role>] = [
-    .operator: [.operator],
-    .owner: [.owner, .admin, .finance, .auditor],
-    .admin: [.admin, .finance, .auditor],
-]
 
 extension Credential {
-    var holder: Holder { role.map(Holder.role) ?? .project }
+    /// How far this credential may do that; nil for not at all.
+    func reach(_ permission: Permission) -> Reach? {
+        if project != nil { return projectPermissions.contains(permission) ? .everything : nil }
+        let grants = roles.filter { permissions[$0.role]?.contains(permission) ?? false }
+        guard !grants.isEmpty else { return nil }
+        let teams = grants.compactMap(\.team)
+        return teams.count < grants.count || permission == .readCatalogue ? .everything : .teams(Set(teams))
+    }
 
-    func may(_ permission: Permission) -> Bool { permissions[holder]?.contains(permission) ?? false }
+    /// How high a role stands where it counts for that team; nil: for the organization as a whole. 0 is none.
+    func rank(on team: TeamID?) -> Int64 {
+        roles.map { grant in
+            switch grant.role {
+            case .owner: 4
+            case .admin: 3
+            case .lead: grant.team == team ? 2 : 0
+            case .member: grant.team == team ? 1 : 0
+            case .finance, .auditor, .operator: 0
+            }
+        }.max() ?? 0
+    }
 
-    /// Whether this credential may create, rotate or revoke keys of that role; keys of projects are open to all who change keys,
-    /// except operators, who have no projects.
-    func governs(_ role: Role?) -> Bool {
-        guard let own = self.role else { return false }
-        guard let role else { return own != .operator }
-        return Server.governs[own]?.contains(role) ?? false
+    /// Whether this credential may decide what somebody asked for a team (nil: for the organization): by a role above the
+    /// requester's, and never the requester, nor by a key that the requester made. Nobody is above an owner, so owners decide
+    /// for one another.
+    ///
+    /// - Parameters:
+    ///   - requester: the requester's `actor`.
+    ///   - requesterRank: the requester's `rank` when they asked.
+    func mayDecide(requestOf requester: String, rank requesterRank: Int64, on team: TeamID?) -> Bool {
+        guard actor != requester, madeBy != requester else { return false }
+        let own = rank(on: team)
+        return own > requesterRank || (own == 4 && requesterRank == 4)
+    }
+
+    /// Whether this credential may give, change or take that role: nobody reaches above themselves.
+    func governs(_ grant: RoleGrant) -> Bool {
+        roles.contains { own in
+            switch own.role {
+            case .operator: grant.role == .operator
+            case .owner: grant.role != .operator
+            case .admin: grant.role != .operator && grant.role != .owner
+            case .lead: grant.role == .member && grant.team == own.team
+            case .finance, .auditor, .member: false
+            }
+        }
+    }
+
+    /// Whether this credential may make, change, rotate or revoke that key: one of a project within its reach, one with roles that
+    /// it governs, or one of its own user's.
+    func governs(_ key: APIKeyRecord) -> Bool {
+        if key.project != nil { return !roles.contains { $0.role == .operator } }
+        if let user, key.user == user { return true }
+        return key.roles.allSatisfy(governs)
     }
 }

@@ -32,16 +32,41 @@ struct Route: Sendable {
     /// Authenticates, authorizes, reads the body, and hands over to the handler.
     func respond(to request: Request, _ context: ServerContext, _ api: API) async throws -> Response {
         var credential = Credential.nobody
+        var reach = Reach.everything
         if case .needs(let permission) = access {
             credential = try await api.authenticator.credential(of: request.headers[.authorization], cached: permission == .call)
-            guard credential.may(permission) else { throw Problem(.forbidden, "This API key may not do that.") }
+            guard let permitted = credential.reach(permission) else { throw Problem(.forbidden, "This API key may not do that.") }
+            reach = permitted
+            try await api.check(reach, id: context.parameters.get("id"), of: credential)
         }
         let hasBody = method == .post || method == .patch || method == .put
         let body = hasBody ? try await RequestBodies.collect(request) : []
-        return try await handle(api)(
-            Exchange(
-                request: request, parameters: context.parameters, credential: credential, body: body, requestID: context.requestID,
-                now: api.now(), logger: context.logger))
+        let exchange = Exchange(
+            request: request, parameters: context.parameters, credential: credential, reach: reach, body: body,
+            requestID: context.requestID, now: api.now(), logger: context.logger)
+        guard isAdministrative else { return try await handle(api)(exchange) }
+        return try await api.write(exchange, handle)
+    }
+
+    /// Whether it changes what administrators look after. Calls have their own way to Postgres, through the engine.
+    private var isAdministrative: Bool {
+        guard case .needs(let permission) = access, method != .get else { return false }
+        return permission != .call
+    }
+}
+
+extension API {
+    /// A role on a team reaches that team's things. A thing that moves to another team at the same moment is judged by where it was.
+    func check(_ reach: Reach, id: String?, of credential: Credential) async throws {
+        guard case .teams = reach, let id else { return }
+        guard let owner = try await store.owner(ofID: id, in: credential.organization) else { throw Problem(.notFound) }
+        guard reach.covers(owner) else { throw Problem(.forbidden, "Your role does not reach what belongs to others.") }
+    }
+
+    /// The same for a project that a body names. One that does not exist is left to whoever looks it up.
+    func require(_ project: ProjectID, _ exchange: Exchange) async throws {
+        guard case .teams = exchange.reach, let owner = try await store.owner(of: project, in: exchange.organization) else { return }
+        guard exchange.reach.covers(owner) else { throw Problem(.forbidden, "Your role there does not reach that project.") }
     }
 }
 

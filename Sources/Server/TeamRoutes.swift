@@ -16,7 +16,9 @@ extension API {
 
     @Sendable func listTeams(_ exchange: Exchange) async throws -> Response {
         let page = try exchange.page(TeamKind.self)
-        return .page(try await store.teams(of: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) { $0.write(&$1) }
+        return .page(
+            try await store.teams(of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
+        ) { $0.write(&$1) }
     }
 
     @Sendable func readTeam(_ exchange: Exchange) async throws -> Response {

@@ -1,18 +1,17 @@
-/// API keys: credentials of a project, or of a person or service with a role. Only the SHA-256 of a secret is kept.
+/// API keys: credentials of a project, or of a person or service with roles. Only the SHA-256 of a secret is kept.
 public import Budgets
 import Postgres
-
-/// What somebody with a credential may be (design §10).
-public enum Role: String, Sendable, CaseIterable, Hashable {
-    case `operator`, owner, admin, finance, auditor
-}
 
 public struct APIKeyRecord: Sendable {
     public let id: APIKeyID
     public var name: String
-    /// Exactly one of `project` and `role` is there.
+    /// Exactly one of `project`, `user` and `role` is there.
     public let project: ProjectID?
-    public let role: Role?
+    public let user: UserID?
+    /// The key's own role.
+    public let role: RoleGrant?
+    /// The key's own role, or its user's roles.
+    public let roles: [RoleGrant]
     public let environment: String
     public let hint: String
     public var expiresAt: Instant?
@@ -22,9 +21,14 @@ public struct APIKeyRecord: Sendable {
 
     init(_ row: Row) throws(PostgresError) {
         let roleName: String?
-        (id, name, project, roleName, environment, hint, expiresAt, revokedAt, revision, createdAt) = try row.decode(
-            as: (APIKeyID, String, ProjectID?, String?, String, String, Instant?, Instant?, Int64, Instant).self)
-        role = roleName.flatMap(Role.init)
+        let team: TeamID?
+        let userRoles: JSONB?
+        (id, name, project, user, roleName, team, userRoles, environment, hint, expiresAt, revokedAt, revision, createdAt) = try row.decode(
+            as: (
+                APIKeyID, String, ProjectID?, UserID?, String?, TeamID?, JSONB?, String, String, Instant?, Instant?, Int64, Instant
+            ).self)
+        role = roleName.flatMap(Role.init).flatMap { RoleGrant($0, on: team) }
+        if let userRoles { roles = try [RoleGrant](column: userRoles) } else { roles = role.map { [$0] } ?? [] }
     }
 }
 
@@ -32,7 +36,8 @@ public struct APIKeyRecord: Sendable {
 public struct NewAPIKey: Sendable {
     public enum Holder: Sendable {
         case project(ProjectID)
-        case role(Role)
+        case user(UserID)
+        case role(RoleGrant)
     }
 
     public let id: APIKeyID
@@ -41,9 +46,12 @@ public struct NewAPIKey: Sendable {
     public let environment: String
     public let secret: APIKeySecret
     public let expiresAt: Instant?
+    /// The `actor` of the credential that makes it; nil at the command line.
+    public let madeBy: String?
 
     public init(
-        id: APIKeyID, name: String, holder: Holder, environment: String = "production", secret: APIKeySecret, expiresAt: Instant? = nil
+        id: APIKeyID, name: String, holder: Holder, environment: String = "production", secret: APIKeySecret, expiresAt: Instant? = nil,
+        madeBy: String? = nil
     ) {
         self.id = id
         self.name = name
@@ -51,16 +59,26 @@ public struct NewAPIKey: Sendable {
         self.environment = environment
         self.secret = secret
         self.expiresAt = expiresAt
+        self.madeBy = madeBy
     }
 }
 
 extension Store {
-    public func createAPIKey(_ key: NewAPIKey, of organization: OrganizationID) async throws -> APIKeyRecord {
+    /// - Parameter allowed: sees the key as it would be, and throws to undo it.
+    public func createAPIKey(
+        _ key: NewAPIKey, of organization: OrganizationID, allowed: @Sendable (APIKeyRecord) throws -> Void = { _ in }
+    ) async throws -> APIKeyRecord {
         try await configure(organization) { connection in
-            if case .project(let project) = key.holder {
-                try Store.requireProject(project, of: organization, at: "/project", connection)
+            switch key.holder {
+            case .project(let project): try Store.requireProject(project, of: organization, at: "/project", connection)
+            case .user(let user): try Store.requireUser(user, of: organization, at: "/user", connection)
+            case .role(let grant):
+                if let team = grant.team { try Store.requireTeam(team, of: organization, at: "/team", connection) }
             }
-            return try APIKeyRecord(try connection.query(Store.insert(key, into: organization)).rows[0])
+            try connection.query(Store.insert(key, into: organization))
+            let made = try Store.apiKey(key.id, of: organization, connection)
+            try allowed(made)
+            return made
         }
     }
 
@@ -69,13 +87,23 @@ extension Store {
     }
 
     /// Revoked keys too: who had access is part of the record.
-    public func apiKeys(of organization: OrganizationID, after: APIKeyID, limit: Int) async throws -> Page<APIKeyRecord, APIKeyID> {
+    /// - Parameter teams: only keys of these teams' projects, with roles on them or of their users; nil for all.
+    public func apiKeys(
+        of organization: OrganizationID, teams: [TeamID]?, after: APIKeyID, limit: Int
+    ) async throws -> Page<APIKeyRecord, APIKeyID> {
         try await read { connection in
             let result = try connection.query(
                 """
-                SELECT id, name, project_id, role, environment, secret_hint, expires_at, revoked_at, revision, created_at FROM api_keys
-                WHERE organization_id = \(organization) AND id > \(after)
-                ORDER BY id LIMIT \(limit + 1)
+                SELECT k.id, k.name, k.project_id, k.user_id, k.role, k.team_id, u.roles, k.environment, k.secret_hint, k.expires_at,
+                       k.revoked_at, k.revision, k.created_at
+                FROM api_keys AS k
+                LEFT JOIN users AS u ON u.organization_id = k.organization_id AND u.id = k.user_id
+                LEFT JOIN projects AS p ON p.organization_id = k.organization_id AND p.id = k.project_id
+                WHERE k.organization_id = \(organization) AND k.id > \(after)
+                  AND (\(teams) IS NULL OR k.team_id = ANY (\(teams)) OR p.team_id = ANY (\(teams))
+                       OR EXISTS (SELECT FROM user_teams AS t WHERE t.organization_id = k.organization_id AND t.user_id = k.user_id
+                                  AND t.team_id = ANY (\(teams))))
+                ORDER BY k.id LIMIT \(limit + 1)
                 """)
             return Page(try result.rows.map(APIKeyRecord.init), limit: limit, cursor: \.id)
         }
@@ -88,13 +116,12 @@ extension Store {
             var key = try Store.apiKey(id, of: organization, connection)
             try Store.check(revision: key.revision, archivedAt: key.revokedAt, against: ifRevision)
             try change(&key)
-            let result = try connection.query(
+            try connection.query(
                 """
                 UPDATE api_keys SET name = \(key.name), expires_at = \(key.expiresAt), revision = revision + 1
                 WHERE organization_id = \(organization) AND id = \(id)
-                RETURNING id, name, project_id, role, environment, secret_hint, expires_at, revoked_at, revision, created_at
                 """)
-            return try APIKeyRecord(result.rows[0])
+            return try Store.apiKey(id, of: organization, connection)
         }
     }
 
@@ -105,13 +132,13 @@ extension Store {
         try await configure(organization) { connection in
             let key = try Store.apiKey(id, of: organization, connection)
             try allowed(key)
-            let result = try connection.query(
+            if key.revokedAt != nil { return key }
+            try connection.query(
                 """
-                UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()), revision = revision + 1
+                UPDATE api_keys SET revoked_at = now(), revision = revision + 1
                 WHERE organization_id = \(organization) AND id = \(id)
-                RETURNING id, name, project_id, role, environment, secret_hint, expires_at, revoked_at, revision, created_at
                 """)
-            return try APIKeyRecord(result.rows[0])
+            return try Store.apiKey(id, of: organization, connection)
         }
     }
 
@@ -131,16 +158,16 @@ extension Store {
                     revision = revision + 1
                 WHERE organization_id = \(organization) AND id = \(id)
                 """)
-            let result = try connection.query(
+            try connection.query(
                 """
                 INSERT INTO api_keys
-                    (organization_id, id, name, project_id, role, environment, secret_sha256, secret_hint, expires_at)
-                SELECT organization_id, \(successor), name, project_id, role, environment, \(Bytea(secret.sha256)), \(secret.hint),
-                       \(old.expiresAt)
+                    (organization_id, id, name, project_id, user_id, role, team_id, environment, secret_sha256, secret_hint, expires_at,
+                     origin_id, made_by)
+                SELECT organization_id, \(successor), name, project_id, user_id, role, team_id, environment, \(Bytea(secret.sha256)),
+                       \(secret.hint), \(old.expiresAt), coalesce(origin_id, id), made_by
                 FROM api_keys WHERE organization_id = \(organization) AND id = \(id)
-                RETURNING id, name, project_id, role, environment, secret_hint, expires_at, revoked_at, revision, created_at
                 """)
-            return try APIKeyRecord(result.rows[0])
+            return try Store.apiKey(successor, of: organization, connection)
         }
     }
 
@@ -149,25 +176,27 @@ extension Store {
     ) throws -> APIKeyRecord {
         let result = try connection.query(
             """
-            SELECT id, name, project_id, role, environment, secret_hint, expires_at, revoked_at, revision, created_at FROM api_keys
-            WHERE organization_id = \(organization) AND id = \(id)
+            SELECT k.id, k.name, k.project_id, k.user_id, k.role, k.team_id, u.roles, k.environment, k.secret_hint, k.expires_at,
+                   k.revoked_at, k.revision, k.created_at
+            FROM api_keys AS k LEFT JOIN users AS u ON u.organization_id = k.organization_id AND u.id = k.user_id
+            WHERE k.organization_id = \(organization) AND k.id = \(id)
             """)
         guard let row = result.rows.first else { throw AdminRefusal.notFound }
         return try APIKeyRecord(row)
     }
 
     static func insert(_ key: NewAPIKey, into organization: OrganizationID) -> Query {
-        let project: ProjectID?
-        let role: String?
+        var (project, user, grant) = (ProjectID?.none, UserID?.none, RoleGrant?.none)
         switch key.holder {
-        case .project(let id): (project, role) = (id, nil)
-        case .role(let held): (project, role) = (nil, held.rawValue)
+        case .project(let id): project = id
+        case .user(let id): user = id
+        case .role(let held): grant = held
         }
         return """
-            INSERT INTO api_keys (organization_id, id, name, project_id, role, environment, secret_sha256, secret_hint, expires_at)
-            VALUES (\(organization), \(key.id), \(key.name), \(project), \(role), \(key.environment), \(Bytea(key.secret.sha256)),
-                    \(key.secret.hint), \(key.expiresAt))
-            RETURNING id, name, project_id, role, environment, secret_hint, expires_at, revoked_at, revision, created_at
+            INSERT INTO api_keys
+                (organization_id, id, name, project_id, user_id, role, team_id, environment, secret_sha256, secret_hint, expires_at, made_by)
+            VALUES (\(organization), \(key.id), \(key.name), \(project), \(user), \(grant?.role.rawValue), \(grant?.team),
+                    \(key.environment), \(Bytea(key.secret.sha256)), \(key.secret.hint), \(key.expiresAt), \(key.madeBy))
             """
     }
 }

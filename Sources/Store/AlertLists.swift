@@ -49,7 +49,10 @@ public struct DeliveryRecord: Sendable {
 
 extension Store {
     /// The newest first.
-    public func alerts(of organization: OrganizationID, before: AlertID, limit: Int) async throws -> Page<AlertRecord, AlertID> {
+    /// - Parameter teams: only alerts of these teams' budgets and their projects'; nil for all.
+    public func alerts(
+        of organization: OrganizationID, teams: [TeamID]?, before: AlertID, limit: Int
+    ) async throws -> Page<AlertRecord, AlertID> {
         try await read { connection in
             let result = try connection.query(
                 """
@@ -57,6 +60,8 @@ extension Store {
                        a.event_id, a.created_at
                 FROM alerts AS a JOIN budgets AS b ON b.organization_id = a.organization_id AND b.id = a.budget_id
                 WHERE a.organization_id = \(organization) AND a.id < \(before)
+                  AND (\(teams) IS NULL OR b.team_id = ANY (\(teams)) OR b.project_id IN (
+                           SELECT id FROM projects WHERE organization_id = \(organization) AND team_id = ANY (\(teams))))
                 ORDER BY a.id DESC LIMIT \(limit + 1)
                 """)
             return Page(try result.rows.map(AlertRecord.init), limit: limit, cursor: \.id)

@@ -116,7 +116,10 @@ extension Store {
         try await read { connection in try Store.budget(id, of: organization, connection) }
     }
 
-    public func budgets(of organization: OrganizationID, after: BudgetID, limit: Int) async throws -> Page<BudgetRecord, BudgetID> {
+    /// - Parameter teams: only the budgets of these and of their projects; nil for all.
+    public func budgets(
+        of organization: OrganizationID, teams: [TeamID]?, after: BudgetID, limit: Int
+    ) async throws -> Page<BudgetRecord, BudgetID> {
         try await read { connection in
             let result = try connection.query(
                 """
@@ -124,6 +127,8 @@ extension Store {
                        limit_version, enforcement, active_from, active_to, revision, created_at, archived_at
                 FROM budgets
                 WHERE organization_id = \(organization) AND id > \(after) AND archived_at IS NULL
+                  AND (\(teams) IS NULL OR team_id = ANY (\(teams)) OR project_id IN (
+                           SELECT id FROM projects WHERE organization_id = \(organization) AND team_id = ANY (\(teams))))
                 ORDER BY id LIMIT \(limit + 1)
                 """)
             return Page(try result.rows.map(BudgetRecord.init), limit: limit, cursor: \.id)

@@ -8,26 +8,22 @@ extension Store {
     public func testEndpoint(
         _ id: EndpointID, of organization: OrganizationID, event: EventID, delivery: DeliveryID, at instant: Instant
     ) async throws -> DeliveryID {
-        try await refusing {
-            try await pool.withConnection { connection in
-                try connection.transaction { connection in
-                    let endpoint = try connection.query(
-                        """
-                        SELECT id FROM endpoints WHERE organization_id = \(organization) AND id = \(id) AND archived_at IS NULL
-                        """)
-                    guard !endpoint.rows.isEmpty else { throw AdminRefusal.notFound }
-                    let test = NewEvent(
-                        .endpointTest, severity: .info, title: "Test", summary: "This endpoint can be reached. No budget is concerned.",
-                        id: event, at: instant)
-                    try connection.query(AlertWrites.events([test.row(of: try Store.organization(organization, connection))]))
-                    try connection.query(
-                        """
-                        INSERT INTO deliveries (organization_id, id, event_id, endpoint_id, state, next_attempt_at, created_at)
-                        VALUES (\(organization), \(delivery), \(event), \(id), 'pending', \(instant), \(instant))
-                        """)
-                    return delivery
-                }
-            }
+        try await transaction { connection in
+            let endpoint = try connection.query(
+                """
+                SELECT id FROM endpoints WHERE organization_id = \(organization) AND id = \(id) AND archived_at IS NULL
+                """)
+            guard !endpoint.rows.isEmpty else { throw AdminRefusal.notFound }
+            let test = NewEvent(
+                .endpointTest, severity: .info, title: "Test", summary: "This endpoint can be reached. No budget is concerned.",
+                id: event, at: instant)
+            try connection.query(AlertWrites.events([test.row(of: try Store.organization(organization, connection))]))
+            try connection.query(
+                """
+                INSERT INTO deliveries (organization_id, id, event_id, endpoint_id, state, next_attempt_at, created_at)
+                VALUES (\(organization), \(delivery), \(event), \(id), 'pending', \(instant), \(instant))
+                """)
+            return delivery
         }
     }
 }

@@ -35,7 +35,7 @@ extension Store {
         minPercent: Int64, sealer: Sealer
     ) async throws -> EndpointRecord {
         let sealed = try sealer.seal(credentials.json.bytes, at: Store.place(of: id, organization))
-        return try await pool.withConnection { connection in
+        return try await transaction { connection in
             let result = try connection.query(
                 """
                 INSERT INTO endpoints (organization_id, id, name, kind, events, min_percent, sealed)
@@ -76,41 +76,37 @@ extension Store {
     public func changeEndpoint(
         _ id: EndpointID, of organization: OrganizationID, ifRevision: Int64?, _ change: @Sendable (inout EndpointRecord) throws -> Void
     ) async throws -> EndpointRecord {
-        try await pool.withConnection { connection in
-            try connection.transaction { connection in
-                var endpoint = try Store.lockEndpoint(id, of: organization, connection)
-                try Store.check(revision: endpoint.revision, archivedAt: endpoint.archivedAt, against: ifRevision)
-                try change(&endpoint)
-                let result = try connection.query(
-                    """
-                    UPDATE endpoints SET name = \(endpoint.name), events = \(endpoint.events), min_percent = \(endpoint.minPercent),
-                        is_enabled = \(endpoint.isEnabled),
-                        disabled_reason = CASE WHEN \(endpoint.isEnabled) THEN NULL ELSE disabled_reason END, revision = revision + 1
-                    WHERE organization_id = \(organization) AND id = \(id)
-                    RETURNING id, name, kind, events, min_percent, is_enabled, disabled_reason, revision, created_at, archived_at
-                    """)
-                return try EndpointRecord(result.rows[0])
-            }
+        try await transaction { connection in
+            var endpoint = try Store.lockEndpoint(id, of: organization, connection)
+            try Store.check(revision: endpoint.revision, archivedAt: endpoint.archivedAt, against: ifRevision)
+            try change(&endpoint)
+            let result = try connection.query(
+                """
+                UPDATE endpoints SET name = \(endpoint.name), events = \(endpoint.events), min_percent = \(endpoint.minPercent),
+                    is_enabled = \(endpoint.isEnabled),
+                    disabled_reason = CASE WHEN \(endpoint.isEnabled) THEN NULL ELSE disabled_reason END, revision = revision + 1
+                WHERE organization_id = \(organization) AND id = \(id)
+                RETURNING id, name, kind, events, min_percent, is_enabled, disabled_reason, revision, created_at, archived_at
+                """)
+            return try EndpointRecord(result.rows[0])
         }
     }
 
     /// Puts an endpoint away; what waits for it is cancelled. An attempt under way may still arrive.
     public func archiveEndpoint(_ id: EndpointID, of organization: OrganizationID, ifRevision: Int64?) async throws {
-        try await pool.withConnection { connection in
-            try connection.transaction { connection in
-                let endpoint = try Store.lockEndpoint(id, of: organization, connection)
-                try Store.check(revision: endpoint.revision, archivedAt: endpoint.archivedAt, against: ifRevision)
-                try connection.query(
-                    """
-                    UPDATE endpoints SET archived_at = now(), revision = revision + 1
-                    WHERE organization_id = \(organization) AND id = \(id)
-                    """)
-                try connection.query(
-                    """
-                    UPDATE deliveries SET state = 'cancelled', finished_at = now(), last_error = 'endpoint archived'
-                    WHERE organization_id = \(organization) AND endpoint_id = \(id) AND state = 'pending'
-                    """)
-            }
+        try await transaction { connection in
+            let endpoint = try Store.lockEndpoint(id, of: organization, connection)
+            try Store.check(revision: endpoint.revision, archivedAt: endpoint.archivedAt, against: ifRevision)
+            try connection.query(
+                """
+                UPDATE endpoints SET archived_at = now(), revision = revision + 1
+                WHERE organization_id = \(organization) AND id = \(id)
+                """)
+            try connection.query(
+                """
+                UPDATE deliveries SET state = 'cancelled', finished_at = now(), last_error = 'endpoint archived'
+                WHERE organization_id = \(organization) AND endpoint_id = \(id) AND state = 'pending'
+                """)
         }
     }
 

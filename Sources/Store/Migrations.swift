@@ -32,6 +32,9 @@ public struct Migration: Sendable, Equatable {
         Migration(version: 1, name: "0001_foundation", sql: text(PackageResources._001_foundation_sql)),
         Migration(version: 2, name: "0002_alerts", sql: text(PackageResources._002_alerts_sql)),
         Migration(version: 3, name: "0003_bursts", sql: text(PackageResources._003_bursts_sql)),
+        Migration(version: 4, name: "0004_users", sql: text(PackageResources._004_users_sql)),
+        Migration(version: 5, name: "0005_audit", sql: text(PackageResources._005_audit_sql)),
+        Migration(version: 6, name: "0006_idempotent_requests", sql: text(PackageResources._006_idempotent_requests_sql)),
     ]
 
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

@@ -23,19 +23,17 @@ extension Store {
     public func createOrganization(
         _ id: OrganizationID, name: String, timeZone: String, ownerKey: NewAPIKey
     ) async throws -> OrganizationRecord {
-        try await pool.withConnection { connection in
-            try connection.transaction { connection in
-                // A change of the platform's catalogue either sees the new fence, or is done before it is made.
-                try connection.query(Fences.lock([.platform]))
-                let result = try connection.query(
-                    """
-                    INSERT INTO organizations (organization_id, name, time_zone) VALUES (\(id), \(name), \(timeZone))
-                    RETURNING organization_id, name, time_zone, currency, revision, created_at, archived_at
-                    """)
-                try connection.query("INSERT INTO fences (organization_id) VALUES (\(id))")
-                try connection.query(Store.insert(ownerKey, into: id))
-                return try OrganizationRecord(result.rows[0])
-            }
+        try await transaction { connection in
+            // A change of the platform's catalogue either sees the new fence, or is done before it is made.
+            try connection.query(Fences.lock([.platform]))
+            let result = try connection.query(
+                """
+                INSERT INTO organizations (organization_id, name, time_zone) VALUES (\(id), \(name), \(timeZone))
+                RETURNING organization_id, name, time_zone, currency, revision, created_at, archived_at
+                """)
+            try connection.query("INSERT INTO fences (organization_id) VALUES (\(id))")
+            try connection.query(Store.insert(ownerKey, into: id))
+            return try OrganizationRecord(result.rows[0])
         }
     }
 

@@ -43,14 +43,16 @@ extension Store {
         try await read { connection in try Store.project(id, of: organization, connection) }
     }
 
+    /// - Parameter teams: only the projects of these; nil for all.
     public func projects(
-        of organization: OrganizationID, after: ProjectID, limit: Int
+        of organization: OrganizationID, teams: [TeamID]?, after: ProjectID, limit: Int
     ) async throws -> Page<ProjectRecord, ProjectID> {
         try await read { connection in
             let result = try connection.query(
                 """
                 SELECT id, team_id, tier_id, name, cost_center, is_suspended, settings, revision, created_at, archived_at FROM projects
                 WHERE organization_id = \(organization) AND id > \(after) AND archived_at IS NULL
+                  AND (\(teams) IS NULL OR team_id = ANY (\(teams)))
                 ORDER BY id LIMIT \(limit + 1)
                 """)
             return Page(try result.rows.map(ProjectRecord.init), limit: limit, cursor: \.id)

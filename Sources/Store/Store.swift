@@ -7,21 +7,24 @@ public import Postgres
 /// Reads and changes the configuration of organizations.
 public struct Store: Sendable {
     public let pool: PostgresPool
+    /// The connection of the transaction that this store works in; nil: each change is a transaction of its own.
+    let bound: PostgresConnection?
 
-    public init(pool: PostgresPool) { self.pool = pool }
+    public init(pool: PostgresPool) { self.init(pool: pool, bound: nil) }
+
+    init(pool: PostgresPool, bound: PostgresConnection?) {
+        self.pool = pool
+        self.bound = bound
+    }
 
     /// Runs a change of an organization's configuration: its fence is raised first, in the same Postgres transaction, so the next
     /// decision on every replica sees the change (law 10) and all changes of one organization happen one after another.
     func configure<Value: Sendable>(
         _ organization: OrganizationID, _ change: @Sendable (isolated PostgresConnection) throws -> Value
     ) async throws -> Value {
-        try await refusing {
-            try await pool.withConnection { connection in
-                try connection.transaction { connection in
-                    try connection.query(Fences.raiseConfiguration(organization))
-                    return try change(connection)
-                }
-            }
+        try await transaction { connection in
+            try connection.query(Fences.raiseConfiguration(organization))
+            return try change(connection)
         }
     }
 
@@ -29,14 +32,20 @@ public struct Store: Sendable {
     func configureEveryone<Value: Sendable>(
         _ change: @Sendable (isolated PostgresConnection) throws -> Value
     ) async throws -> Value {
+        try await transaction { connection in
+            try connection.query("SELECT organization_id FROM fences ORDER BY organization_id FOR UPDATE")
+            try connection.query("UPDATE fences SET version = version + 1, configuration_version = configuration_version + 1")
+            return try change(connection)
+        }
+    }
+
+    /// Runs a change of what no decision rests on: all of it or nothing.
+    func transaction<Value: Sendable>(
+        _ change: @Sendable (isolated PostgresConnection) throws -> Value
+    ) async throws -> Value {
         try await refusing {
-            try await pool.withConnection { connection in
-                try connection.transaction { connection in
-                    try connection.query("SELECT organization_id FROM fences ORDER BY organization_id FOR UPDATE")
-                    try connection.query("UPDATE fences SET version = version + 1, configuration_version = configuration_version + 1")
-                    return try change(connection)
-                }
-            }
+            if let bound { return try await bound.run(change) }
+            return try await pool.withConnection { connection in try connection.transaction(change) }
         }
     }
 
@@ -50,7 +59,8 @@ public struct Store: Sendable {
 
     /// Reads outside of any change.
     func read<Value: Sendable>(_ body: @Sendable (isolated PostgresConnection) throws -> Value) async throws -> Value {
-        try await pool.withConnection { connection in try body(connection) }
+        if let bound { return try await bound.run(body) }
+        return try await pool.withConnection { connection in try body(connection) }
     }
 
     /// Tells violated constraints that mean something to the caller as what they mean.
@@ -60,6 +70,12 @@ public struct Store: Sendable {
         } catch let error as PostgresError {
             throw AdminRefusal(error) ?? error
         }
+    }
+}
+
+extension PostgresConnection {
+    fileprivate func run<Value: Sendable>(_ body: @Sendable (isolated PostgresConnection) throws -> Value) throws -> Value {
+        try body(self)
     }
 }
 
@@ -77,12 +93,19 @@ public enum AdminRefusal: Error, Hashable, Sendable {
     /// Prices are appended in the order of their beginnings.
     case laterPriceExists
     case roleNotYours
+    /// The same idempotency key is being served at this moment.
+    case requestInFlight
+    /// The idempotency key was used for another request.
+    case keyReused
+    /// Another user has this address.
+    case emailTaken
 
     /// What a violated constraint means to a caller; nil when it means a fault of ours.
     init?(_ error: PostgresError) {
         switch error.constraint {
         case "teams_name", "models_name", "tiers_name", "projects_name": self = .nameTaken
         case "tiers_rank": self = .rankTaken
+        case "users_email": self = .emailTaken
         default: return nil
         }
     }

@@ -35,12 +35,16 @@ extension Store {
         try await read { connection in try Store.team(id, of: organization, connection) }
     }
 
-    public func teams(of organization: OrganizationID, after: TeamID, limit: Int) async throws -> Page<TeamRecord, TeamID> {
+    /// - Parameter teams: only these; nil for all.
+    public func teams(
+        of organization: OrganizationID, teams: [TeamID]?, after: TeamID, limit: Int
+    ) async throws -> Page<TeamRecord, TeamID> {
         try await read { connection in
             let result = try connection.query(
                 """
                 SELECT id, name, cost_center, revision, created_at, archived_at FROM teams
                 WHERE organization_id = \(organization) AND id > \(after) AND archived_at IS NULL
+                  AND (\(teams) IS NULL OR id = ANY (\(teams)))
                 ORDER BY id LIMIT \(limit + 1)
                 """)
             return Page(try result.rows.map(TeamRecord.init), limit: limit, cursor: \.id)

@@ -102,10 +102,13 @@ struct Caller: Sendable {
 
     func get(_ path: String) async throws -> Answer { try await send(.get, path) }
     func post(_ path: String, _ body: JSON = [:]) async throws -> Answer { try await send(.post, path, body.bytes) }
-    func patch(_ path: String, _ body: JSON, ifMatch: String? = nil) async throws -> Answer {
+    /// Any revision will do unless one is named; nil sends no If-Match at all.
+    func patch(_ path: String, _ body: JSON, ifMatch: String? = "*") async throws -> Answer {
         try await send(.patch, path, body.bytes, headers: ifMatch.map { [.ifMatch: $0] } ?? [:])
     }
-    func delete(_ path: String) async throws -> Answer { try await send(.delete, path) }
+    func delete(_ path: String, ifMatch: String? = "*") async throws -> Answer {
+        try await send(.delete, path, headers: ifMatch.map { [.ifMatch: $0] } ?? [:])
+    }
 
     func send(
         _ method: HTTPRequest.Method, _ path: String, _ body: [UInt8]? = nil, type: String? = "application/json", headers: HTTPFields = [:]

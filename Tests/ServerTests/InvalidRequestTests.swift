@@ -17,6 +17,8 @@ import Testing
             .patch, "/v1/projects/$project",
             ["name": "N", "team": "$team", "tier": "$tier", "cost_center": "C", "suspended": false, "settings": ["a": 1]]
         ),
+        (.post, "/v1/users", ["name": "N", "email": "n@example.com", "roles": [["role": "lead", "team": "$team"], ["role": "finance"]]]),
+        (.patch, "/v1/users/$user", ["name": "N", "email": "m@example.com", "roles": [["role": "auditor"]]]),
         (.post, "/v1/api-keys", ["name": "N", "project": "$project", "environment": "staging", "expires_at": "2099-01-01T00:00:00Z"]),
         (.patch, "/v1/api-keys/$key", ["name": "N", "expires_at": "2099-01-01T00:00:00Z"]),
         (.post, "/v1/api-keys/$key/rotate", ["overlap_seconds": 60]),
@@ -77,13 +79,13 @@ import Testing
             let world = try await World.make(served)
             let names = try await Names(world)
             let caller = path == "/v1/organizations" ? served.caller(served.operatorKey) : served.owner
-            let good = try await caller.send(method, names.fill(path), names.fill(body).bytes)
+            let good = try await caller.send(method, names.fill(path), names.fill(body).bytes, headers: [.ifMatch: "*"])
             #expect((200...299).contains(good.status), "\(good)")
             for member in try #require(body.object) {
                 for value in Self.hostile {
                     var object = try #require(names.fill(body).object)
                     object[member.name] = value
-                    let answer = try await caller.send(method, names.fill(path), JSON.object(object).bytes)
+                    let answer = try await caller.send(method, names.fill(path), JSON.object(object).bytes, headers: [.ifMatch: "*"])
                     #expect(answer.status < 500 && !answer.text.isEmpty, "\(method) \(path) \(member.name)=\(value.text): \(answer)")
                     guard answer.code == "invalid_request" else { continue }
                     let names = answer.faults.map { $0.split(separator: " ")[0] }
@@ -93,7 +95,7 @@ import Testing
                 var object = try #require(names.fill(body).object)
                 object[member.name] = nil
                 object[member.name + "x"] = 1
-                let answer = try await caller.send(method, names.fill(path), JSON.object(object).bytes)
+                let answer = try await caller.send(method, names.fill(path), JSON.object(object).bytes, headers: [.ifMatch: "*"])
                 #expect(answer.status == 422 && answer.faults.contains("/\(member.name)x unknown_field"), "\(answer)")
             }
         }
@@ -158,16 +160,17 @@ import Testing
 }
 
 /// Ids of a world, by the names that stand for them.
-private struct Names: Sendable {
+struct Names: Sendable {
     let ids: [(name: String, id: String)]
 
     init(_ world: World) async throws {
         let budget = try await world.budget("100")
         let key = try await world.served.owner.post("/v1/api-keys", ["name": "k", "role": "auditor"])
+        let user = try await world.served.owner.post("/v1/users", ["name": "u"])
         let reservation = try await world.reserve("named")
         ids = [
             ("$team", world.team), ("$tier", world.tier), ("$project", world.project), ("$budget", budget), ("$key", key.id),
-            ("$reservation", reservation.id),
+            ("$reservation", reservation.id), ("$user", user.id),
         ]
     }
 
