@@ -54,8 +54,8 @@ struct Simulation {
         }
     }
 
-    /// More than any batch needs: each try past the second removes a cause.
-    private static let maximumDrain = 10_000
+    /// Rounds in which everything that waits must come to its end: a batch takes some six steps, and a history leaves some dozens.
+    private static let maximumDrain = 2000
 
     private mutating func drain() throws(Violation) {
         for _ in 0..<Simulation.maximumDrain {

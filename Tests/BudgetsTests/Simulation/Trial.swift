@@ -46,13 +46,18 @@ struct Trial {
         return Failure(seed: seed, step: step, violation: violation, history: short)
     }
 
+    /// Histories played to find a shorter one: some seconds' worth.
+    private static let maximumPlays = 300
+
     /// Leaves out ever smaller parts while the rest still fails.
     static func shrink(_ history: [Happening], fails: ([Happening]) -> Bool) -> [Happening] {
         var history = history
         var part = history.count / 2
-        while part > 0 {
+        var plays = 0
+        while part > 0, plays < maximumPlays {
             var start = 0
-            while start < history.count {
+            while start < history.count, plays < maximumPlays {
+                plays += 1
                 let rest = Array(history[..<start] + history[min(start + part, history.count)...])
                 if fails(rest) { history = rest } else { start += part }
             }
