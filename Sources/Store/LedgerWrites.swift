@@ -41,6 +41,7 @@ public enum LedgerWrites {
     public static func commit(_ rows: LedgerRows) -> Query {
         let (fences, counters, resolutions, entries) = (rows.fences, rows.counters, rows.resolutions, rows.entries)
         let new = rows.reservations
+        let raised = Dictionary(fences.map { ($0.organization, $0.version + 1) }) { first, _ in first }
         return """
             WITH raised AS (
                 UPDATE fences AS f SET version = f.version + 1
@@ -85,7 +86,7 @@ public enum LedgerWrites {
                 INSERT INTO ledger_entries
                     (organization_id, id, reservation_id, attribution_id, occurred_at, booked_at, request_id, model, requested_model,
                      provider, service_tier, end_user, feature, tags, lines, cost, overage, draws, is_late, outcome,
-                     provider_request_id, latency_ms)
+                     provider_request_id, latency_ms, version)
                 SELECT * FROM unnest(
                     \(entries.map(\.0)), \(entries.map(\.2.id)), \(entries.map(\.1.id)), \(entries.map(\.1.attribution)),
                     \(entries.map(\.1.createdAt)), \(entries.map(\.2.bookedAt)), \(entries.map(\.1.request.text)),
@@ -94,7 +95,8 @@ public enum LedgerWrites {
                     \(entries.map { $0.1.tags.map { JSONB(text: $0) } }), \(entries.map { EntryLine.encode($0.2.lines) }),
                     \(entries.map(\.2.cost)), \(entries.map(\.2.overage)), \(entries.map { Draw.encode($0.2.draws) }),
                     \(entries.map(\.2.isLate)), \(entries.map { $0.2.report?.outcome ?? "ok" }),
-                    \(entries.map { $0.2.report?.providerRequestID }), \(entries.map { $0.2.report?.latencyMilliseconds }))
+                    \(entries.map { $0.2.report?.providerRequestID }), \(entries.map { $0.2.report?.latencyMilliseconds }),
+                    \(entries.map { raised[$0.0] }))
             )
             SELECT 1 / (count(*) = \(Int64(fences.count)))::int FROM raised
             """

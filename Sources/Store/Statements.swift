@@ -1,5 +1,6 @@
-/// A month's chargeback straight from the ledger: what was booked, grouped by what finance charges it to. Rows leave Postgres through
-/// a cursor in one snapshot, so memory stays constant and the rows and the total cannot disagree.
+/// A month's chargeback: what was booked, grouped by what finance charges it to, from the roll-ups and the entries that are not in
+/// them yet. Rows leave Postgres through a cursor in one snapshot, so memory stays constant; their total is asked of the ledger itself,
+/// which the roll-ups must equal to the last digit (law 5).
 public import Budgets
 import JSON
 import Postgres
@@ -77,7 +78,8 @@ extension Store {
             try connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             do {
                 let total = try Statements.decodeTotal(try connection.query(Statements.total(organization, span)))
-                try connection.query(Statements.declareRows(organization, span))
+                let position = try RollUps.decodePosition(try connection.query(RollUps.position(organization)))
+                try connection.query(Statements.declareRows(organization, span, position))
                 while true {
                     let rows = try connection.query("FETCH 500 FROM statement_rows").rows.map { row in try StatementRow(row) }
                     if !rows.isEmpty { try await page(rows) }
@@ -97,17 +99,20 @@ extension Store {
     public func statementSummary(
         of organization: OrganizationID, in span: StatementSpan
     ) async throws -> (total: StatementTotal, teams: [StatementTeam]) {
-        try await read { connection in
-            let results = try connection.flight([
-                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", Statements.total(organization, span),
-                Statements.teams(organization, span),
-            ])
-            let teams = try results[2].rows.map { row in
-                let (team, name, costCenter, requests, cost) = try row.decode(as: (TeamID, String, String, Int64, Money).self)
-                return StatementTeam(
-                    team: team, name: name, costCenter: costCenter, total: StatementTotal(requests: requests, cost: cost))
+        try await pool.withConnection { connection in
+            try connection.transaction { connection in
+                try connection.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                let position = try RollUps.decodePosition(try connection.query(RollUps.position(organization)))
+                let teams = try connection.query(Statements.teams(organization, span, position)).rows.map { row in
+                    let (team, name, costCenter, requests, cost) = try row.decode(as: (TeamID, String, String, Int64, Money).self)
+                    return StatementTeam(
+                        team: team, name: name, costCenter: costCenter, total: StatementTotal(requests: requests, cost: cost))
+                }
+                let total = teams.reduce(into: StatementTotal(requests: 0, cost: .zero)) { total, team in
+                    total = StatementTotal(requests: total.requests + team.total.requests, cost: total.cost + team.total.cost)
+                }
+                return (total, teams)
             }
-            return (try Statements.decodeTotal(results[1]), teams)
         }
     }
 }
@@ -126,51 +131,79 @@ private enum Statements {
         return StatementTotal(requests: requests, cost: cost)
     }
 
-    static func teams(_ organization: OrganizationID, _ span: StatementSpan) -> Query {
-        """
-        SELECT a.team_id, a.team_name, coalesce(a.cost_center, ''), sum(e.requests)::bigint, sum(e.cost)
-        FROM (
-            SELECT attribution_id, count(*) AS requests, sum(cost) AS cost FROM ledger_entries
-            WHERE organization_id = \(organization) AND occurred_at >= \(span.start) AND occurred_at < \(span.end)
-            GROUP BY attribution_id
-        ) AS e
-        JOIN attributions AS a ON a.organization_id = \(organization) AND a.id = e.attribution_id
-        GROUP BY a.team_id, a.team_name, a.cost_center
-        ORDER BY sum(e.cost) DESC, a.team_name COLLATE "C", a.cost_center COLLATE "C", a.team_id
-        """
+    static func teams(_ organization: OrganizationID, _ span: StatementSpan, _ position: Int64) -> Query {
+        let pieces = span.pieces
+        return """
+            WITH spend AS (
+                SELECT s.attribution_id, sum(p.sign * s.calls) AS requests, sum(p.sign * s.cost) AS cost
+                FROM unnest(\(pieces.map(\.kind.rawValue)), \(pieces.map(\.start)), \(pieces.map(\.end)), \(pieces.map(\.sign)))
+                     AS p (span, starts_at, ends_at, sign)
+                JOIN spend_rollups AS s ON s.organization_id = \(organization) AND s.span = p.span AND s.starts_at >= p.starts_at
+                     AND s.starts_at < p.ends_at
+                GROUP BY 1
+                UNION ALL
+                SELECT attribution_id, count(*), sum(cost)
+                FROM (SELECT * FROM ledger_entries WHERE organization_id = \(organization) AND version > \(position)
+                      ORDER BY version OFFSET 0) AS tail
+                WHERE occurred_at >= \(span.start) AND occurred_at < \(span.end) GROUP BY 1
+            )
+            SELECT a.team_id, a.team_name, coalesce(a.cost_center, ''), sum(s.requests)::bigint, sum(s.cost)
+            FROM spend AS s JOIN attributions AS a ON a.organization_id = \(organization) AND a.id = s.attribution_id
+            GROUP BY a.team_id, a.team_name, a.cost_center
+            HAVING sum(s.requests) <> 0 OR sum(s.cost) <> 0
+            ORDER BY sum(s.cost) DESC, a.team_name COLLATE "C", a.cost_center COLLATE "C", a.team_id
+            """
     }
 
     /// Calls (`kind` is NULL) and units of usage are grouped by the narrow attribution id first, then together by the names behind it,
     /// which several attributions share: no join of large halves, so the cost stays linear whatever Postgres estimates.
-    static func declareRows(_ organization: OrganizationID, _ span: StatementSpan) -> Query {
-        """
-        DECLARE statement_rows NO SCROLL CURSOR FOR
-        WITH parts AS (
-            SELECT attribution_id, provider, model, feature, NULL AS kind, count(*) AS requests, sum(cost) AS cost,
-                   NULL::numeric AS quantity, NULL::numeric AS unpriced
-            FROM ledger_entries
-            WHERE organization_id = \(organization) AND occurred_at >= \(span.start) AND occurred_at < \(span.end)
-            GROUP BY attribution_id, provider, model, feature
-            UNION ALL
-            SELECT e.attribution_id, e.provider, e.model, e.feature, line.key, NULL, NULL, sum((line.value ->> 'quantity')::numeric),
-                   sum((line.value ->> 'quantity')::numeric) FILTER (WHERE line.value ->> 'price' IS NULL)
-            FROM ledger_entries AS e CROSS JOIN LATERAL jsonb_each(e.lines) AS line
-            WHERE e.organization_id = \(organization) AND e.occurred_at >= \(span.start) AND e.occurred_at < \(span.end)
-            GROUP BY e.attribution_id, e.provider, e.model, e.feature, line.key
-        ), kinds AS (
-            SELECT coalesce(a.cost_center, '') AS cost_center, a.team_id, a.team_name, a.project_id, a.project_name, p.provider, p.model,
-                   coalesce(p.feature, '') AS feature, a.environment, p.kind, sum(p.requests) AS requests, sum(p.cost) AS cost,
-                   sum(p.quantity) AS quantity, sum(p.unpriced) AS unpriced
-            FROM parts AS p JOIN attributions AS a ON a.organization_id = \(organization) AND a.id = p.attribution_id
-            GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
-        )
-        SELECT cost_center, team_id, team_name, project_id, project_name, provider, model, feature, environment, sum(requests)::bigint,
-               sum(cost), coalesce(sum(unpriced), 0),
-               coalesce(jsonb_object_agg(kind, quantity::text) FILTER (WHERE kind IS NOT NULL), '{}')
-        FROM kinds GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
-        ORDER BY cost_center COLLATE "C", team_name COLLATE "C", project_name COLLATE "C", model COLLATE "C", feature COLLATE "C",
-                 environment COLLATE "C", team_id, project_id, provider COLLATE "C"
-        """
+    static func declareRows(_ organization: OrganizationID, _ span: StatementSpan, _ position: Int64) -> Query {
+        let pieces = span.pieces
+        return """
+            DECLARE statement_rows NO SCROLL CURSOR FOR
+            WITH pieces AS (
+                SELECT * FROM unnest(\(pieces.map(\.kind.rawValue)), \(pieces.map(\.start)), \(pieces.map(\.end)), \(pieces.map(\.sign)))
+                    AS p (span, starts_at, ends_at, sign)
+            ), tail AS MATERIALIZED (
+                SELECT * FROM (SELECT * FROM ledger_entries WHERE organization_id = \(organization) AND version > \(position)
+                               ORDER BY version OFFSET 0) AS tail
+                WHERE occurred_at >= \(span.start) AND occurred_at < \(span.end)
+            ), parts AS (
+                SELECT s.attribution_id, s.provider, s.model, s.feature, NULL AS kind, sum(p.sign * s.calls) AS requests,
+                       sum(p.sign * s.cost) AS cost, NULL::numeric AS quantity, NULL::numeric AS unpriced
+                FROM pieces AS p JOIN spend_rollups AS s ON s.organization_id = \(organization) AND s.span = p.span
+                     AND s.starts_at >= p.starts_at AND s.starts_at < p.ends_at
+                GROUP BY 1, 2, 3, 4
+                UNION ALL
+                SELECT u.attribution_id, u.provider, u.model, u.feature, u.usage_kind, NULL, NULL, sum(p.sign * u.quantity),
+                       sum(p.sign * u.quantity) FILTER (WHERE u.price_id = '00000000-0000-0000-0000-000000000000')
+                FROM pieces AS p JOIN usage_rollups AS u ON u.organization_id = \(organization) AND u.span = p.span
+                     AND u.starts_at >= p.starts_at AND u.starts_at < p.ends_at
+                GROUP BY 1, 2, 3, 4, 5
+                UNION ALL
+                SELECT attribution_id, provider, model, coalesce(feature, ''), NULL, count(*), sum(cost), NULL, NULL
+                FROM tail GROUP BY 1, 2, 3, 4
+                UNION ALL
+                SELECT e.attribution_id, e.provider, e.model, coalesce(e.feature, ''), line.key, NULL, NULL,
+                       sum((line.value ->> 'quantity')::numeric),
+                       sum((line.value ->> 'quantity')::numeric) FILTER (WHERE line.value ->> 'price' IS NULL)
+                FROM tail AS e CROSS JOIN LATERAL jsonb_each(e.lines) AS line
+                GROUP BY 1, 2, 3, 4, 5
+            ), kinds AS (
+                SELECT coalesce(a.cost_center, '') AS cost_center, a.team_id, a.team_name, a.project_id, a.project_name, p.provider,
+                       p.model, p.feature, a.environment, p.kind, sum(p.requests) AS requests, sum(p.cost) AS cost,
+                       sum(p.quantity) AS quantity, sum(p.unpriced) AS unpriced
+                FROM parts AS p JOIN attributions AS a ON a.organization_id = \(organization) AND a.id = p.attribution_id
+                GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+            )
+            SELECT cost_center, team_id, team_name, project_id, project_name, provider, model, feature, environment,
+                   sum(requests)::bigint, sum(cost), coalesce(sum(unpriced), 0),
+                   coalesce(jsonb_object_agg(kind, quantity::text) FILTER (WHERE quantity <> 0), '{}')
+            FROM kinds GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+            HAVING sum(requests) <> 0 OR sum(cost) <> 0
+            ORDER BY cost_center COLLATE "C", team_name COLLATE "C", project_name COLLATE "C", model COLLATE "C", feature COLLATE "C",
+                     environment COLLATE "C", team_id, project_id, provider COLLATE "C"
+            """
     }
 }
 

@@ -48,10 +48,10 @@ import Testing
         """
         INSERT INTO ledger_entries
             (organization_id, id, reservation_id, attribution_id, occurred_at, booked_at, request_id, model, requested_model, provider,
-             service_tier, feature, lines, cost, overage, draws, is_late, outcome)
+             service_tier, feature, lines, cost, overage, draws, is_late, outcome, version)
         VALUES (\(organization), \(EntryID(high: 7, low: low)), \(ReservationID(high: 7, low: low)),
                 \(AttributionID(high: 2, low: attribution)), \(Instant(rfc3339: instant)!), \(Instant(rfc3339: instant)!), 'r', 'gpt-4o', 'gpt-4o',
-                'openai', 'standard', \(feature), \(JSONB(text: lines)), \(Amount(cost)!), \(Amount.zero), '[]', false, 'ok')
+                'openai', 'standard', \(feature), \(JSONB(text: lines)), \(Amount(cost)!), \(Amount.zero), '[]', false, 'ok', 1)
         """
     }
 
@@ -111,11 +111,11 @@ import Testing
             """
             INSERT INTO ledger_entries
                 (organization_id, id, reservation_id, attribution_id, occurred_at, booked_at, request_id, model, requested_model, provider,
-                 service_tier, feature, lines, cost, overage, draws, is_late, outcome)
+                 service_tier, feature, lines, cost, overage, draws, is_late, outcome, version)
             SELECT \(organization), gen_random_uuid(), gen_random_uuid(), \(AttributionID(high: 2, low: 1)), '2026-11-10', '2026-11-10', 'r',
                    'gpt-4o', 'gpt-4o', 'openai', 'standard', 'f' || n % 1700,
                    jsonb_build_object('input', jsonb_build_object('quantity', n, 'price', 'x', 'cost', '1')),
-                   round((random() * 1000)::numeric, 12), 0, '[]', false, 'ok'
+                   round((random() * 1000)::numeric, 12), 0, '[]', false, 'ok', 1
             FROM generate_series(1, 5100) AS n
             """,
         ]

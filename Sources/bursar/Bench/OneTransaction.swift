@@ -71,9 +71,9 @@ struct OneTransaction {
                 """
                 INSERT INTO ledger_entries
                     (organization_id, id, reservation_id, attribution_id, occurred_at, booked_at, request_id, model, requested_model,
-                     provider, service_tier, lines, cost, overage, draws, is_late, outcome)
+                     provider, service_tier, lines, cost, overage, draws, is_late, outcome, version)
                 VALUES (\(organization), \(id), \(id), \(id), \(at), \(at), '', 'gpt-4o', 'gpt-4o', 'openai', 'standard',
-                        \(JSONB(text: "{}")), \(quantity), 0, \(JSONB(text: "[]")), false, 'ok')
+                        \(JSONB(text: "{}")), \(quantity), 0, \(JSONB(text: "[]")), false, 'ok', 1)
                 """)
         }
     }
