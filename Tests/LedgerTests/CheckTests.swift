@@ -1,0 +1,131 @@
+/// Each fact of `bursar check` is corrupted by hand, where need be with the constraint that forbids it removed, and found.
+import Budgets
+import Postgres
+import Store
+import TestSupport
+import Testing
+
+@testable import Ledger
+
+@Suite("Check")
+struct CheckTests {
+    /// A fact and SQL that breaks it.
+    static let corruptions: [(fact: String, sql: String)] = [
+        ("settled_is_booked", "UPDATE budget_periods SET settled = settled + 0.000000000001 WHERE subject = ''"),
+        ("settled_is_booked", "UPDATE ledger_entries SET draws = '[]'"),
+        ("settled_is_booked", "DELETE FROM budget_periods"),
+        ("held_is_open", "UPDATE budget_periods SET held = held + 1 WHERE ceiling IS NULL"),
+        ("held_is_open", "UPDATE reservations SET state = 'released' WHERE state = 'held'"),
+        (
+            "never_over",
+            "ALTER TABLE budget_periods DROP CONSTRAINT law_1_never_over; UPDATE budget_periods SET held = 1000000 WHERE ceiling IS NOT NULL"
+        ),
+        (
+            "bursts_are_drawn",
+            """
+            INSERT INTO bursts (organization_id, id, budget_id, amount, starts_at, ends_at, reason, requested_by, requested_at,
+                                review_due_at, held)
+            SELECT organization_id, gen_random_uuid(), id, 5, now(), now() + interval '1 day', 'launch', gen_random_uuid(), now(), now(), 1
+            FROM budgets
+            """
+        ),
+        ("cost_is_lines", "UPDATE ledger_entries SET cost = cost + 0.000000000001"),
+        ("spend_is_ledger", "UPDATE spend_rollups SET cost = cost - 0.000000000001 WHERE span = 'quarter'"),
+        ("spend_is_ledger", "UPDATE spend_rollups SET calls = calls + 1"),
+        ("spend_is_ledger", "DELETE FROM ledger_entries"),
+        ("usage_is_ledger", "UPDATE usage_rollups SET quantity = quantity + 1 WHERE usage_kind = 'input'"),
+        ("usage_is_ledger", "DELETE FROM usage_rollups WHERE usage_kind = 'output'"),
+        ("spend_days_are_quarters", "UPDATE spend_rollups SET cost = cost + 1 WHERE span = 'day'"),
+        ("spend_days_are_quarters", "DELETE FROM spend_rollups WHERE span = 'day'"),
+        ("usage_days_are_quarters", "UPDATE usage_rollups SET cost = cost + 1 WHERE span = 'day'"),
+        ("settled_has_one_entry", "UPDATE reservations SET state = 'expired' WHERE state = 'settled'"),
+        ("settled_has_one_entry", "DELETE FROM ledger_entries"),
+        (
+            "settled_has_one_entry",
+            """
+            INSERT INTO ledger_entries SELECT (jsonb_populate_record(e, jsonb_build_object('occurred_at', e.occurred_at + interval '1 s'))).*
+            FROM ledger_entries AS e
+            """
+        ),
+        ("entry_has_reservation", "DELETE FROM reservations WHERE state = 'settled'"),
+        ("holds_end", "UPDATE reservations SET expires_at = now() - interval '11 minutes' WHERE state = 'held'"),
+        (
+            "one_alert",
+            """
+            ALTER TABLE alerts DROP CONSTRAINT law_7_one_alert;
+            INSERT INTO alerts SELECT (jsonb_populate_record(a, jsonb_build_object('id', gen_random_uuid()))).* FROM alerts AS a
+            """
+        ),
+        ("alert_has_event", "DELETE FROM deliveries; DELETE FROM events"),
+        ("event_has_deliveries", "DELETE FROM deliveries"),
+        ("deliveries_move", "UPDATE deliveries SET next_attempt_at = now() - interval '11 minutes'"),
+        ("deliveries_move", "UPDATE deliveries SET state = 'sending', lease_until = now() - interval '11 minutes'"),
+        ("versions_are_past", "UPDATE fences SET version = 1"),
+        (
+            "rollups_follow",
+            "UPDATE rollup_positions SET version = 0; UPDATE ledger_entries SET booked_at = booked_at - interval '11 minutes'"
+        ),
+        ("months_exist", "SELECT detach(to_char(now() + interval '1 month', 'YYYY_MM'))"),
+        (
+            "months_exist",
+            """
+            INSERT INTO ledger_entries SELECT (jsonb_populate_record(e, jsonb_build_object('occurred_at', '2001-01-01'))).*
+            FROM ledger_entries AS e
+            """
+        ),
+    ]
+
+    @Test("a sound database has no violations, and each corruption is found as what it is")
+    func corruption() async throws {
+        #expect(Set(Self.corruptions.map(\.fact)) == Set(Fact.all.map(\.name)), "each fact has a corruption")
+        try await withDatabase { database in
+            let world = try await World.create(database)
+            try await world.budget("10", thresholds: [50])
+            try await world.budget("1", enforcement: .warn)
+            try await world.sql([
+                """
+                INSERT INTO endpoints (organization_id, id, name, kind, events, sealed, created_at)
+                VALUES (\(world.organization), \(EndpointID(at: .now())), 'hook', 'webhook', '{budget.*}', '', now() - interval '1 minute')
+                """
+            ])
+            try await world.withLedger { ledger in
+                for (number, tokens) in [6_000_000, 1_500_000].enumerated() {
+                    let held = await ledger.submit(world.reserve("r\(number)", tokens: Int64(tokens), output: 3), for: world.organization)
+                    let id = try #require(held.reservation?.id)
+                    let report = Report(usage: Usage([("input", Int64(tokens)), ("output", 2)])!)
+                    let settle = Settle(
+                        reservation: id, project: world.project, apiKey: world.apiKey, content: Array(repeating: 0, count: 32),
+                        report: report,
+                        at: .now())
+                    #expect(await ledger.submit(.settle(settle), for: world.organization).word == "settled")
+                }
+                #expect(await ledger.submit(world.reserve("open"), for: world.organization).word == "held")
+            }
+            let connection = try await PostgresConnection.connect(database, logger: testLogger)
+            try await connection.query(RollUps.adopt)
+            try await RollUps.step(world.organization, on: connection)
+            try await connection.script(
+                """
+                CREATE FUNCTION detach(month text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+                    EXECUTE format('DROP TABLE %I', 'ledger_entries_' || month);
+                END $$
+                """)
+            let sound = try await Check.run(on: connection)
+            #expect(sound.violations == 0, "\(sound.findings.flatMap(\.samples))")
+            #expect(sound.organizations == 2)
+            #expect(sound.figures.oldestHoldAge != nil && sound.figures.lastCommitAge != nil && sound.figures.entriesNotRolledUp == 0)
+
+            for (fact, sql) in Self.corruptions {
+                try await connection.script("BEGIN; \(sql)")
+                let report = try await Check.run(on: connection)
+                let finding = try #require(report.findings.first { $0.fact.name == fact })
+                #expect(finding.count > 0 && !finding.samples.isEmpty, "\(fact) survives: \(sql)")
+                #expect(finding.samples.count <= Fact.maximumSamples)
+                try await connection.script("ROLLBACK")
+            }
+            let again = try await Check.run(on: connection)
+            #expect(again.violations == 0)
+            await connection.close()
+        }
+    }
+}
