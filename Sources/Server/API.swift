@@ -17,6 +17,8 @@ struct API: Sendable {
     /// Tells the dispatcher that there may be something to deliver.
     let wakeDispatcher: @Sendable () -> Void
     let now: @Sendable () -> Instant
+    /// The last nightly check that any replica finished.
+    var lastCheck: @Sendable () -> CheckRuns.Run? = { nil }
 }
 
 /// What the server asks of the engine: `Ledger` in service, a stand-in where a test wants one answer.
@@ -56,6 +58,12 @@ extension API {
         for (name, count) in outcomes.sorted(by: { $0.key < $1.key }) {
             let parts = name.split(separator: "/")
             text.line("bursar_outcomes_total", "command=\"\(parts[0])\",outcome=\"\(parts[parts.count - 1])\"", count)
+        }
+        if let check = lastCheck() {
+            text.family("bursar_check_violations", "gauge", "Contradictions to the laws that the last nightly check found; 0 is right.")
+            text.line("bursar_check_violations", "", check.violations)
+            text.family("bursar_check_timestamp_seconds", "gauge", "When the last nightly check finished.")
+            text.line("bursar_check_timestamp_seconds", "", check.finishedAt.seconds)
         }
         return .text("text/plain; version=0.0.4; charset=utf-8", Array(text.text.utf8))
     }

@@ -43,14 +43,16 @@ public func buildServices(
     let ledger = Ledger(
         settings.database, laneCount: settings.laneCount, sweepInterval: settings.sweepInterval, now: now,
         onAlerts: { dispatcher.wake() }, logger: logger)
+    let upkeep = Upkeep(settings.database, now: now, logger: logger)
     let api = API(
         store: store, authenticator: Authenticator { try await store.credential(sha256: $0) },
         metrics: HTTPMetrics(routes.map { ($0.method, $0.path) }),
         engine: Engine(
             submit: { await ledger.submit($0, for: $1) }, isConnected: { ledger.isConnected }, figures: { ledger.figures }),
-        sealer: sealer, outbound: outbound, wakeDispatcher: { dispatcher.wake() }, now: now)
+        sealer: sealer, outbound: outbound, wakeDispatcher: { dispatcher.wake() }, now: now, lastCheck: { upkeep.lastCheck })
     return [
-        pool, dispatcher, ledger, buildApplication(api, host: settings.host, port: settings.port, logger: logger, onRunning: onRunning),
+        pool, upkeep, dispatcher, ledger,
+        buildApplication(api, host: settings.host, port: settings.port, logger: logger, onRunning: onRunning),
     ]
 }
 
