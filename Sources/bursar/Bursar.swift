@@ -28,11 +28,12 @@ struct Bursar: AsyncParsableCommand {
 
             OUTPUT
             What you asked for goes to standard output, logs (one JSON object a line) and progress to standard error. Progress is \
-            shown on a terminal only. The exit status is 0 for success, 64 for a command line that makes no sense, 1 otherwise.
+            shown on a terminal only. The exit status is 0 for success, 64 for a command line that makes no sense, 2 when check finds a contradiction, 1 otherwise.
             """,
         version: "0.1.0",
         subcommands: [
-            Serve.self, Bootstrap.self, Migrate.self, ImportPrices.self, Export.self, Replay.self, Bench.self, Demo.self,
+            Serve.self, Bootstrap.self, Migrate.self, ImportPrices.self, Export.self, CheckCommand.self, Replay.self, Bench.self,
+            Growth.self, Demo.self,
         ])
 
     static func main() async {
