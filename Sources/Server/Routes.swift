@@ -77,7 +77,7 @@ let routes: [Route] = [
     // Insight
     Route(.get, "/v1/audit-events", .needs(.readAudit), API.listAuditEvents),
     Route(.get, "/v1/audit-events/export", .needs(.readAudit), API.exportAuditEvents),
-    Route(.get, "/v1/reports/spend", .needs(.readSpend), API.reportSpend),
+    Route(.get, "/v1/reports/spend", .needs(.readStatements), API.reportSpend),
 
     // Operations
     Route(.get, "/health/live", .open, API.live),
