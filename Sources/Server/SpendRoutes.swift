@@ -14,7 +14,7 @@ extension API {
         let spans = grouping.spans(from: start, to: end, in: zone)
         if query.faults.isEmpty, end <= start { query.fault("to", .outOfRange, "must come after `from`") }
         if query.faults.isEmpty, spans == nil {
-            query.fault("to", .outOfRange, "must leave at most \(SpendGrouping.maximumSpans) stretches of time: ask for less, or for longer ones")
+            query.fault("to", .outOfRange, "must leave at most \(SpendGrouping.maximumSpans) stretches: ask for less, or for longer ones")
         }
         try query.finish()
         guard let rows = try await store.spend(of: exchange.organization, in: spans ?? [], by: grouping.dimensions) else {
