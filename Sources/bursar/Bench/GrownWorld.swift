@@ -193,11 +193,11 @@ struct GrownWorld: Sendable {
                 SELECT date_trunc('month', occurred_at, 'UTC') AS month, attribution_id, feature, end_user, sum(cost) AS cost
                 FROM ledger_entries WHERE organization_id = \(organization) GROUP BY 1, 2, 3, 4
             ), named AS (
-                SELECT m.*, n FROM months AS m JOIN generate_series(0, \(projects) - 1) AS n ON md5('attribution' || n)::uuid = attribution_id
+                SELECT m.*, n, n % \(teams) AS team FROM months AS m JOIN generate_series(0, \(projects) - 1) AS n ON md5('attribution' || n)::uuid = attribution_id
             ), sums AS (
                 SELECT md5('organization')::uuid AS budget, '' AS subject, month, sum(cost) AS cost FROM months GROUP BY month
                 UNION ALL SELECT md5('users')::uuid, end_user, month, sum(cost) FROM months GROUP BY end_user, month
-                UNION ALL SELECT md5('budget of team' || n % \(teams))::uuid, '', month, sum(cost) FROM named GROUP BY n % \(teams), month
+                UNION ALL SELECT md5('budget of team' || team)::uuid, '', month, sum(cost) FROM named GROUP BY team, month
                 UNION ALL SELECT md5('budget of project' || n || ' feature' || substr(feature, 9))::uuid, '', month, sum(cost)
                 FROM named GROUP BY n, feature, month
             )
