@@ -54,10 +54,17 @@ extension Amount: LosslessStringConvertible {
     public var plain: String {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(32)
-        append(to: &bytes)
-        while bytes.last == UInt8(ascii: "0") { bytes.removeLast() }
-        if bytes.last == UInt8(ascii: ".") { bytes.removeLast() }
+        appendPlain(to: &bytes)
         return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// Appends `plain` as ASCII.
+    public func appendPlain(to bytes: inout [UInt8]) {
+        append(to: &bytes)
+        var count = bytes.count
+        while bytes[count - 1] == UInt8(ascii: "0") { count -= 1 }
+        if bytes[count - 1] == UInt8(ascii: ".") { count -= 1 }
+        bytes.removeLast(bytes.count - count)
     }
 
     /// Appends `description` as ASCII, for writers that answer thousands of calls a second.

@@ -41,7 +41,7 @@ public struct RequestID: Hashable, Sendable {
 
     // By bytes, like `CounterID`.
     public static func == (left: Self, right: Self) -> Bool {
-        left.project == right.project && left.text.utf8.elementsEqual(right.text.utf8)
+        left.project == right.project && left.text.hasSameBytes(as: right.text)
     }
 
     public func hash(into hasher: inout Hasher) {

@@ -1,4 +1,4 @@
-/// The decimal digits beneath the text forms of amounts and instants: one place that reads and writes them.
+/// The bytes beneath texts: decimal digits of amounts and instants, read and written in one place, and texts compared as Postgres does.
 
 /// 10⁰ … 10³⁸, all the powers of ten that 128 bits hold.
 let powersOfTen: [Int128] = {
@@ -13,25 +13,29 @@ func decimalDigit(_ byte: UInt8) -> UInt8? {
     return value < 10 ? value : nil
 }
 
-/// Appends `value` in as many digits as it needs, and with leading zeros at least `width`.
+/// Appends `value` in as many digits as it needs, and with leading zeros at least `width`, which is 20 at most.
 func appendDecimal(_ value: UInt64, width: Int = 1, to bytes: inout [UInt8]) {
-    var count = 1
-    var bound: UInt64 = 10
-    while value >= bound, count < 20 {
-        count += 1
-        let (next, overflow) = bound.multipliedReportingOverflow(by: 10)
-        bound = overflow ? .max : next
-    }
-    count = max(count, width)
-    let start = bytes.count
-    bytes.append(contentsOf: repeatElement(UInt8(ascii: "0"), count: count))
+    var digits = InlineArray<20, UInt8>(repeating: UInt8(ascii: "0"))
+    var start = digits.count
     var rest = value
-    var index = start + count
     while rest > 0 {
-        index -= 1
+        start -= 1
         let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
-        bytes[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: digit)
+        digits[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: digit)
         rest = quotient
+    }
+    start = min(start, digits.count - width)
+    digits.span.extracting(start..<digits.count).withUnsafeBufferPointer { bytes.append(contentsOf: $0) }
+}
+
+extension String {
+    /// Whether both are the same bytes, which is what Postgres calls equal. Swift's `==` holds canonically equivalent texts to be so.
+    func hasSameBytes(as other: String) -> Bool {
+        guard utf8.count == other.utf8.count else { return false }
+        let answer = utf8.withContiguousStorageIfAvailable { own in
+            other.utf8.withContiguousStorageIfAvailable { own.elementsEqual($0) }
+        }
+        return (answer ?? nil) ?? utf8.elementsEqual(other.utf8)
     }
 }
 

@@ -105,13 +105,31 @@ public struct ID<Kind: IDKind>: Hashable, Sendable, Comparable, LosslessStringCo
 
     /// The 32 digits without the prefix: what Postgres reads as a `uuid`.
     public var hexadecimal: String {
-        String(unsafeUninitializedCapacity: 32) { buffer in
-            for index in 0..<32 {
-                let word = index < 16 ? high : low
-                let digit = UInt8(truncatingIfNeeded: word >> UInt64((15 - index % 16) * 4)) & 0xF
-                buffer[index] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
-            }
+        let digits = digits
+        return String(unsafeUninitializedCapacity: 32) { buffer in
+            for index in 0..<32 { buffer[index] = digits[index] }
             return 32
+        }
+    }
+
+    /// Appends the text form as ASCII, without a string in between: answers have many ids.
+    public func append(to bytes: inout [UInt8]) {
+        bytes.append(contentsOf: Kind.prefix.utf8)
+        bytes.append(UInt8(ascii: "_"))
+        appendHexadecimal(to: &bytes)
+    }
+
+    /// Appends `hexadecimal` as ASCII.
+    public func appendHexadecimal(to bytes: inout [UInt8]) {
+        let digits = digits
+        digits.span.withUnsafeBufferPointer { bytes.append(contentsOf: $0) }
+    }
+
+    private var digits: InlineArray<32, UInt8> {
+        InlineArray { index in
+            let word = index < 16 ? high : low
+            let digit = UInt8(truncatingIfNeeded: word >> UInt64((15 - index % 16) * 4)) & 0xF
+            return digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
         }
     }
 

@@ -15,7 +15,7 @@ public struct CounterID: Hashable, Sendable {
 
     // Swift holds canonically equivalent texts to be equal, Postgres compares bytes. One counter must be the same row to both.
     public static func == (left: Self, right: Self) -> Bool {
-        left.budget == right.budget && left.periodStart == right.periodStart && left.subject.utf8.elementsEqual(right.subject.utf8)
+        left.budget == right.budget && left.periodStart == right.periodStart && left.subject.hasSameBytes(as: right.subject)
     }
 
     public func hash(into hasher: inout Hasher) {

@@ -19,7 +19,6 @@ extension Array: PostgresEncodable where Element: PostgresEncodable {
     public static var postgresType: PostgresType { Element.postgresType.array }
 
     @inlinable public func encode(into bytes: inout [UInt8]) {
-        bytes.reserveCapacity(bytes.count + 20 + count * 20)
         bytes.append(bigEndian: Int32(isEmpty ? 0 : 1))
         bytes.append(bigEndian: Int32(contains(where: \.isPostgresNull) ? 1 : 0))
         bytes.append(bigEndian: Element.postgresType.oid)

@@ -52,20 +52,6 @@ extension JSONWriter {
     }
 }
 
-extension ID {
-    /// Appends the text form, without a string in between: answers have many ids.
-    func append(to bytes: inout [UInt8]) {
-        bytes.append(contentsOf: Kind.prefix.utf8)
-        bytes.append(UInt8(ascii: "_"))
-        for word in [high, low] {
-            for shift in stride(from: 60, through: 0, by: -4) {
-                let digit = UInt8(truncatingIfNeeded: word >> UInt64(shift)) & 0xF
-                bytes.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
-            }
-        }
-    }
-}
-
 /// How much of an amount is used, in percent with two digits, rounded down: `71.20`. All of nothing is used up.
 func usedPercent(_ used: Amount, of amount: Amount) -> String {
     let hundredths = amount > .zero ? used.pico * 10_000 / amount.pico : 10_000

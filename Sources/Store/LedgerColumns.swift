@@ -11,21 +11,22 @@ extension Draw {
         writer.array { writer in
             for draw in draws {
                 writer.object { writer in
-                    writer.field("budget", draw.counter.budget.hexadecimal)
+                    writer.field("budget", uuid: draw.counter.budget)
                     writer.field("subject", draw.counter.subject)
-                    writer.field("period_start", draw.counter.periodStart.rfc3339)
-                    writer.field("quantity", draw.quantity.plain)
-                    writer.field("amount", draw.amount.plain)
-                    writer.field("settled", draw.settled.plain)
-                    writer.field("held", draw.held.plain)
-                    if draw.burst != .zero { writer.field("burst", draw.burst.plain) }
+                    writer.name("period_start")
+                    writer.plainString(draw.counter.periodStart.append(to:))
+                    writer.field("quantity", draw.quantity)
+                    writer.field("amount", draw.amount)
+                    writer.field("settled", draw.settled)
+                    writer.field("held", draw.held)
+                    if draw.burst != .zero { writer.field("burst", draw.burst) }
                     guard !draw.bursts.isEmpty else { return }
                     // An array, because jsonb does not keep the order of members.
                     writer.array("bursts") { writer in
                         for share in draw.bursts {
                             writer.object { writer in
-                                writer.field("id", share.burst.hexadecimal)
-                                writer.field("quantity", share.quantity.plain)
+                                writer.field("id", uuid: share.burst)
+                                writer.field("quantity", share.quantity)
                             }
                         }
                     }
@@ -78,7 +79,7 @@ extension EntryLine {
                 writer.object { writer in
                     writer.field("quantity", line.quantity)
                     writer.field("price", line.price?.hexadecimal)
-                    writer.field("cost", line.cost.plain)
+                    writer.field("cost", line.cost)
                 }
             }
         }
@@ -98,5 +99,17 @@ extension EntryLine {
                     cost: cost))
         }
         return lines
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func field(_ name: StaticString, _ amount: Amount) {
+        self.name(name)
+        plainString(amount.appendPlain(to:))
+    }
+
+    fileprivate mutating func field<Kind: IDKind>(_ name: StaticString, uuid id: ID<Kind>) {
+        self.name(name)
+        plainString(id.appendHexadecimal(to:))
     }
 }
