@@ -23,6 +23,7 @@ public func withDatabase<Value>(
     try await administer(cluster.configuration, "CREATE DATABASE \(name) TEMPLATE \(migrated ? SharedCluster.template : "template1")")
     var configuration = cluster.configuration
     configuration.database = name
+    configuration.connectTimeout = patience
     do {
         let value = try await body(configuration)
         try await administer(cluster.configuration, "DROP DATABASE \(name) WITH (FORCE)")
@@ -36,11 +37,15 @@ public func withDatabase<Value>(
 
 private let databaseNumber = Atomic(0)
 
+/// Hundreds of tests at once on two cores keep even a healthy cluster waiting.
+private let patience: Duration = .seconds(60)
+
 /// Runs statements that need a connection to another database, such as CREATE DATABASE.
 func administer(_ configuration: PostgresConfiguration, _ sql: String) async throws {
     var maintenance = configuration
     maintenance.database = "postgres"
-    maintenance.statementTimeout = .seconds(60)
+    maintenance.statementTimeout = patience
+    maintenance.connectTimeout = patience
     maintenance.lockTimeout = .zero
     let connection = try await PostgresConnection.connect(maintenance, logger: testLogger)
     do {
@@ -71,6 +76,7 @@ private actor SharedCluster {
         try await administer(cluster.configuration, "CREATE DATABASE \(template)")
         var configuration = cluster.configuration
         configuration.database = template
+        configuration.connectTimeout = patience
         _ = try await Migrator(configuration, logger: testLogger).migrate()
         return cluster
     }
