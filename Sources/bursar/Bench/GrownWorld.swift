@@ -26,7 +26,7 @@ struct GrownWorld: Sendable {
     private static let projects: Int64 = 50
     /// Entries made by one statement.
     private static let chunk: Int64 = 250_000
-    /// Entries of one fence version, as a lane under load commits them.
+    /// Entries of one fence version, as a lane under load commits them. The first is 2, as in life: a fence begins at 1.
     private static let perVersion: Int64 = 40
 
     static func create(_ size: Size, _ configuration: PostgresConfiguration, progress: (String) -> Void) async throws -> GrownWorld {
@@ -169,7 +169,7 @@ struct GrownWorld: Sendable {
                 FROM (VALUES (md5('organization')::uuid, ''), (md5('users')::uuid, 'user-' || priced.subject),
                              (md5('budget of team' || project % \(teams))::uuid, ''),
                              (md5('budget of project' || project || ' feature' || feature)::uuid, '')) AS draws (budget, subject)),
-               false, 'ok', 900, 1 + n / \(perVersion)
+               false, 'ok', 900, 2 + n / \(perVersion)
         FROM priced
         """
     }
@@ -203,7 +203,7 @@ struct GrownWorld: Sendable {
             )
             SELECT \(organization), budget, subject, month, cost, 0, \(Amount.maximum) FROM sums
             """,
-            "UPDATE fences SET version = \(entries / perVersion + 2) WHERE organization_id = \(organization)",
+            "UPDATE fences SET version = \(entries / perVersion + 3) WHERE organization_id = \(organization)",
         ]
     }
 }
