@@ -66,8 +66,9 @@ private enum SpendReport {
                 FROM unnest(
                         \(pieces.map(\.0)), \(pieces.map(\.1.kind.rawValue)), \(pieces.map(\.1.start)), \(pieces.map(\.1.end)),
                         \(pieces.map(\.1.sign))) AS p (place, span, starts_at, ends_at, sign)
-                JOIN spend_rollups AS s ON s.organization_id = \(organization) AND s.span = p.span AND s.starts_at >= p.starts_at
-                     AND s.starts_at < p.ends_at
+                CROSS JOIN LATERAL (
+                    SELECT * FROM spend_rollups AS r WHERE r.organization_id = \(organization) AND r.span = p.span
+                           AND r.starts_at >= p.starts_at AND r.starts_at < p.ends_at OFFSET 0) AS s
                 GROUP BY 1, 2, 3, 4, 5
                 UNION ALL
                 SELECT p.place, tail.attribution_id, tail.provider, tail.model, coalesce(tail.feature, ''), count(*), sum(tail.cost)

@@ -138,8 +138,9 @@ private enum Statements {
                 SELECT s.attribution_id, sum(p.sign * s.calls) AS requests, sum(p.sign * s.cost) AS cost
                 FROM unnest(\(pieces.map(\.kind.rawValue)), \(pieces.map(\.start)), \(pieces.map(\.end)), \(pieces.map(\.sign)))
                      AS p (span, starts_at, ends_at, sign)
-                JOIN spend_rollups AS s ON s.organization_id = \(organization) AND s.span = p.span AND s.starts_at >= p.starts_at
-                     AND s.starts_at < p.ends_at
+                CROSS JOIN LATERAL (
+                    SELECT * FROM spend_rollups AS r WHERE r.organization_id = \(organization) AND r.span = p.span
+                           AND r.starts_at >= p.starts_at AND r.starts_at < p.ends_at OFFSET 0) AS s
                 GROUP BY 1
                 UNION ALL
                 SELECT attribution_id, count(*), sum(cost)
@@ -171,14 +172,16 @@ private enum Statements {
             ), parts AS (
                 SELECT s.attribution_id, s.provider, s.model, s.feature, NULL AS kind, sum(p.sign * s.calls) AS requests,
                        sum(p.sign * s.cost) AS cost, NULL::numeric AS quantity, NULL::numeric AS unpriced
-                FROM pieces AS p JOIN spend_rollups AS s ON s.organization_id = \(organization) AND s.span = p.span
-                     AND s.starts_at >= p.starts_at AND s.starts_at < p.ends_at
+                FROM pieces AS p CROSS JOIN LATERAL (
+                    SELECT * FROM spend_rollups AS r WHERE r.organization_id = \(organization) AND r.span = p.span
+                           AND r.starts_at >= p.starts_at AND r.starts_at < p.ends_at OFFSET 0) AS s
                 GROUP BY 1, 2, 3, 4
                 UNION ALL
                 SELECT u.attribution_id, u.provider, u.model, u.feature, u.usage_kind, NULL, NULL, sum(p.sign * u.quantity),
                        sum(p.sign * u.quantity) FILTER (WHERE u.price_id = '00000000-0000-0000-0000-000000000000')
-                FROM pieces AS p JOIN usage_rollups AS u ON u.organization_id = \(organization) AND u.span = p.span
-                     AND u.starts_at >= p.starts_at AND u.starts_at < p.ends_at
+                FROM pieces AS p CROSS JOIN LATERAL (
+                    SELECT * FROM usage_rollups AS r WHERE r.organization_id = \(organization) AND r.span = p.span
+                           AND r.starts_at >= p.starts_at AND r.starts_at < p.ends_at OFFSET 0) AS u
                 GROUP BY 1, 2, 3, 4, 5
                 UNION ALL
                 SELECT attribution_id, provider, model, coalesce(feature, ''), NULL, count(*), sum(cost), NULL, NULL
