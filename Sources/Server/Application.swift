@@ -50,8 +50,9 @@ public func buildServices(
         engine: Engine(
             submit: { await ledger.submit($0, for: $1) }, isConnected: { ledger.isConnected }, figures: { ledger.figures }),
         sealer: sealer, outbound: outbound, wakeDispatcher: { dispatcher.wake() }, now: now, lastCheck: { upkeep.lastCheck })
+    let bursts = BurstWatch(store: store, now: now, onNews: { dispatcher.wake() }, logger: logger)
     return [
-        pool, upkeep, dispatcher, ledger,
+        pool, upkeep, dispatcher, bursts, ledger,
         buildApplication(api, host: settings.host, port: settings.port, logger: logger, onRunning: onRunning),
     ]
 }

@@ -122,7 +122,8 @@ extension API {
                 writer.field("amount", budget.amount, in: budget.unit)
                 writer.field("settled", period.settled, in: budget.unit)
                 writer.field("held", period.held, in: budget.unit)
-                writer.field("remaining", max(.zero, budget.amount - period.settled - period.held), in: budget.unit)
+                writer.field("burst", period.burst, in: budget.unit)
+                writer.field("remaining", max(.zero, budget.amount + period.burst - period.settled - period.held), in: budget.unit)
                 writer.field("overage", period.overage, in: budget.unit)
                 writer.field("used_percent", usedPercent(period.settled, of: budget.amount))
             }

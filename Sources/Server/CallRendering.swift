@@ -92,6 +92,7 @@ extension Standing {
             writer.field("scope", budget.scope.word)
             if budget.per != nil { writer.field("subject", subject) }
             writer.field("amount", amount, in: unit)
+            writer.field("burst", burst, in: unit)
             writer.field("settled", settled, in: unit)
             writer.field("held", held, in: unit)
             writer.field("remaining", remaining, in: unit)

@@ -29,6 +29,14 @@ enum ProblemCode: String, CaseIterable, Sendable {
     case reservationUnknown = "reservation_unknown"
     case requestConflict = "request_conflict"
     case reservationResolved = "reservation_resolved"
+    case burstTooLarge = "burst_too_large"
+    case burstNoticeTooShort = "burst_notice_too_short"
+    case tooManyOpenBursts = "too_many_open_bursts"
+    case tooManyBurstsInQuarter = "too_many_bursts_in_quarter"
+    case burstReviewOverdue = "burst_review_overdue"
+    case burstApproverTooLow = "burst_approver_too_low"
+    case burstNotNeeded = "burst_not_needed"
+    case burstNotOpen = "burst_not_open"
     case overloaded
     case storeUnavailable = "store_unavailable"
     case internalError = "internal_error"
@@ -37,16 +45,17 @@ enum ProblemCode: String, CaseIterable, Sendable {
         switch self {
         case .unauthenticated: 401
         case .budgetExceeded: 402
-        case .forbidden, .modelNotAllowed, .projectSuspended: 403
+        case .forbidden, .modelNotAllowed, .projectSuspended, .burstApproverTooLow: 403
         case .notFound, .modelUnknown, .projectUnknown, .reservationUnknown: 404
         case .methodNotAllowed: 405
         case .nameTaken, .rankTaken, .emailTaken, .inUse, .archived, .laterPriceExists, .requestConflict, .reservationResolved,
             .requestInFlight:
             409
+        case .tooManyOpenBursts, .tooManyBurstsInQuarter, .burstReviewOverdue, .burstNotNeeded, .burstNotOpen: 409
         case .revisionMismatch: 412
         case .bodyTooLarge: 413
         case .unsupportedMediaType: 415
-        case .invalidRequest, .modelUnpriced, .idempotencyKeyReused: 422
+        case .invalidRequest, .modelUnpriced, .burstTooLarge, .burstNoticeTooShort, .idempotencyKeyReused: 422
         case .preconditionRequired: 428
         case .rateLimited: 429
         case .internalError: 500
@@ -83,6 +92,14 @@ enum ProblemCode: String, CaseIterable, Sendable {
         case .reservationUnknown: "Unknown reservation"
         case .requestConflict: "The request id was used with other content"
         case .reservationResolved: "The reservation has ended otherwise"
+        case .burstTooLarge: "The burst is larger than a rail allows"
+        case .burstNoticeTooShort: "The burst would start sooner than a rail allows"
+        case .tooManyOpenBursts: "Too many bursts are open"
+        case .tooManyBurstsInQuarter: "Too many bursts in this quarter"
+        case .burstReviewOverdue: "The review of a burst is overdue"
+        case .burstApproverTooLow: "Somebody above must approve this much"
+        case .burstNotNeeded: "The budget needs no burst"
+        case .burstNotOpen: "Not in the state for that"
         case .overloaded: "Too many requests are waiting"
         case .storeUnavailable: "The database cannot be reached"
         case .internalError: "Something went wrong on our side"

@@ -47,6 +47,7 @@ extension Problem {
                 faults: [FieldFault(pointer: pointer, code: .unknownReference, detail: "does not exist in this organization")])
         case .inUse(let detail): self.init(.inUse, detail)
         case .laterPriceExists: self.init(.laterPriceExists, "Prices are appended: one that begins then or later exists.")
+        case .burst(let refusal, let unit): self.init(refused: refusal, unit: unit)
         case .roleNotYours: self.init(.forbidden, "Keys of this role are beyond your own role.")
         }
     }

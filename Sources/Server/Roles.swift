@@ -12,6 +12,10 @@ enum Permission: String, CaseIterable, Sendable {
     case changeOrganization = "organization:write"
     case changeProjects = "projects:write"
     case changeBudgets = "budgets:write"
+    /// Ask for bursts, take one's requests back, review.
+    case requestBursts = "bursts:request"
+    /// Approve, deny and revoke bursts; of whom is asked beside it (`mayDecide`).
+    case decideBursts = "bursts:decide"
     case readUsers = "users:read"
     case changeUsers = "users:write"
     case readAPIKeys = "api_keys:read"
@@ -40,7 +44,7 @@ private let reading: Set<Permission> = [
 ]
 private let administering: Set<Permission> = reading.union([
     .changeOrganization, .changeProjects, .changeBudgets, .changeUsers, .changeAPIKeys, .changeCatalogue, .changeEndpoints, .export,
-    .call, .readAudit,
+    .call, .requestBursts, .decideBursts, .readAudit,
 ])
 
 /// What a role may. A role on a team may it on that team's things only.
@@ -52,9 +56,9 @@ let permissions: [Role: Set<Permission>] = [
     .auditor: reading.union([.readAudit]),
     .lead: [
         .readStructure, .readCatalogue, .readUsers, .readAPIKeys, .readSpend, .readReservations, .changeProjects, .changeBudgets,
-        .changeUsers, .changeAPIKeys,
+        .changeUsers, .changeAPIKeys, .requestBursts, .decideBursts,
     ],
-    .member: [.readStructure, .readCatalogue, .readSpend, .readReservations],
+    .member: [.readStructure, .readCatalogue, .readSpend, .readReservations, .requestBursts],
 ]
 
 /// What the key of a project may: for its own calls only.

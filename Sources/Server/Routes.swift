@@ -52,6 +52,20 @@ let routes: [Route] = [
     Route(.delete, "/v1/budgets/{id}", .needs(.changeBudgets), API.archiveBudget),
     Route(.get, "/v1/budgets/{id}/periods", .needs(.readSpend), API.listPeriods),
 
+    Route(.post, "/v1/budgets/{id}/bursts", .needs(.requestBursts), API.requestBurst),
+    Route(.get, "/v1/budgets/{id}/bursts", .needs(.readSpend), API.listBudgetBursts),
+    Route(.get, "/v1/budgets/{id}/burst-rails", .needs(.readStructure), API.readBudgetBurstRails),
+    Route(.put, "/v1/budgets/{id}/burst-rails", .needs(.changeOrganization), API.replaceBudgetBurstRails),
+    Route(.get, "/v1/bursts", .needs(.readSpend), API.listBursts),
+    Route(.get, "/v1/bursts/{id}", .needs(.readSpend), API.readBurst),
+    Route(.post, "/v1/bursts/{id}/approve", .needs(.decideBursts), API.approveBurst),
+    Route(.post, "/v1/bursts/{id}/deny", .needs(.decideBursts), API.denyBurst),
+    Route(.post, "/v1/bursts/{id}/withdraw", .needs(.requestBursts), API.withdrawBurst),
+    Route(.post, "/v1/bursts/{id}/revoke", .needs(.decideBursts), API.revokeBurst),
+    Route(.post, "/v1/bursts/{id}/review", .needs(.requestBursts), API.reviewBurst),
+    Route(.get, "/v1/burst-rails", .needs(.readStructure), API.readBurstRails),
+    Route(.put, "/v1/burst-rails", .needs(.changeOrganization), API.replaceBurstRails),
+
     // Calls
     Route(.post, "/v1/reservations", .needs(.call), API.reserve),
     Route(.get, "/v1/reservations/{id}", .needs(.readReservations), API.readReservation),

@@ -7,10 +7,12 @@ public struct BudgetPeriodRecord: Sendable {
     public let periodStart: Instant
     public let settled: Amount
     public let held: Amount
+    /// How much of settled and held is drawn on bursts.
+    public let burst: Amount
     public let overage: Amount
 
     init(_ row: Row) throws(PostgresError) {
-        (subject, periodStart, settled, held, overage) = try row.decode(as: (String, Instant, Amount, Amount, Amount).self)
+        (subject, periodStart, settled, held, burst, overage) = try row.decode(as: (String, Instant, Amount, Amount, Amount, Amount).self)
     }
 }
 
@@ -35,7 +37,7 @@ extension Store {
             let timeZone = try Store.organization(organization, connection).timeZone
             let result = try connection.query(
                 """
-                SELECT subject, period_start, settled, held, overage FROM budget_periods
+                SELECT subject, period_start, settled, held, burst, overage FROM budget_periods
                 WHERE organization_id = \(organization) AND budget_id = \(id)
                   AND (\(after?.periodStart)::timestamptz IS NULL OR period_start < \(after?.periodStart)
                        OR (period_start = \(after?.periodStart) AND subject > \(after?.subject)))

@@ -13,6 +13,7 @@ public enum EventType: String, Sendable, CaseIterable {
     case burstApproved = "burst.approved"
     case burstDenied = "burst.denied"
     case burstExhausted = "burst.exhausted"
+    case burstExpired = "burst.expired"
     case burstReviewDue = "burst.review_due"
     case accessRequested = "access.requested"
     case accessDecided = "access.decided"

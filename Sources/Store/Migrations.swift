@@ -36,6 +36,7 @@ public struct Migration: Sendable, Equatable {
         Migration(version: 5, name: "0005_audit", sql: text(PackageResources._005_audit_sql)),
         Migration(version: 6, name: "0006_idempotent_requests", sql: text(PackageResources._006_idempotent_requests_sql)),
         Migration(version: 7, name: "0007_growth", sql: text(PackageResources._007_growth_sql)),
+        Migration(version: 8, name: "0008_burst_requests", sql: text(PackageResources._008_burst_requests_sql)),
     ]
 
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

@@ -37,6 +37,14 @@ extension Store {
                 WHERE b.organization_id = \(organization) AND b.id = \(id)
                 """
         }
+        if let id = BurstID(text) {
+            return """
+                SELECT coalesce(b.team_id, p.team_id) FROM bursts AS r
+                JOIN budgets AS b ON b.organization_id = r.organization_id AND b.id = r.budget_id
+                LEFT JOIN projects AS p ON p.organization_id = b.organization_id AND p.id = b.project_id
+                WHERE r.organization_id = \(organization) AND r.id = \(id)
+                """
+        }
         if let id = ReservationID(text) {
             return """
                 SELECT p.team_id FROM reservations AS r

@@ -97,6 +97,8 @@ public enum AdminRefusal: Error, Hashable, Sendable {
     case requestInFlight
     /// The idempotency key was used for another request.
     case keyReused
+    /// A guard rail of burst requests, or the state that a burst is in.
+    case burst(BurstRefusal, unit: BudgetUnit)
     /// Another user has this address.
     case emailTaken
 

@@ -41,12 +41,21 @@ import Testing
             ]
         ),
         (
+            .post, "/v1/budgets/$budget/bursts",
+            [
+                "amount": "5", "reason": "N", "starts_at": "2099-01-01T00:00:00Z", "ends_at": "2099-02-01T00:00:00Z",
+                "match": ["features": ["launch*"]],
+            ]
+        ),
+        (
             .patch, "/v1/budgets/$budget",
             [
                 "name": "N", "match": ["providers": ["acme"]], "amount": ["amount": "7", "currency": "USD"], "thresholds": [],
                 "enforcement": "shadow", "active_from": nil, "active_to": "2099-01-01T00:00:00Z",
             ]
         ),
+        (.post, "/v1/bursts/$burst/approve", ["reason": "N"]), (.post, "/v1/bursts/$other/deny", ["reason": "N"]),
+        (.put, "/v1/burst-rails", rails), (.put, "/v1/budgets/$budget/burst-rails", rails),
         (
             .post, "/v1/reservations",
             [
@@ -60,6 +69,11 @@ import Testing
         ),
         (.post, "/v1/usage", ["events": [["project": "$project", "request_id": "r2", "model": "model-a", "usage": ["input": 1]]]]),
         (.post, "/v1/endpoints", ["kind": "webhook", "name": "N", "url": "https://example.com/x", "events": ["*"], "min_percent": 70]),
+    ]
+
+    private static let rails: JSON = [
+        "largest_percent": 50, "largest_open": 3, "largest_per_quarter": 4, "shortest_notice_seconds": 60, "admin_above": "100",
+        "owner_above": "1000.5", "blocks_while_review_overdue": true, "review_days": 5,
     ]
 
     /// Values that no field takes, or that only look like good ones.
@@ -168,9 +182,15 @@ struct Names: Sendable {
         let key = try await world.served.owner.post("/v1/api-keys", ["name": "k", "role": "auditor"])
         let user = try await world.served.owner.post("/v1/users", ["name": "u"])
         let reservation = try await world.reserve("named")
+        let member = try await world.served.owner.post("/v1/api-keys", ["name": "m", "role": "member", "team": .string(world.team)])
+        let asking = world.served.caller(member.body["secret"]?.string)
+        let ask: JSON = ["amount": "5", "reason": "N", "starts_at": "2099-01-01T00:00:00Z", "ends_at": "2099-02-01T00:00:00Z"]
+        let burst = try await asking.post("/v1/budgets/\(budget)/bursts", ask)
+        let other = try await asking.post("/v1/budgets/\(budget)/bursts", ask)
         ids = [
             ("$team", world.team), ("$tier", world.tier), ("$project", world.project), ("$budget", budget), ("$key", key.id),
             ("$reservation", reservation.id), ("$user", user.id),
+            ("$burst", burst.id), ("$other", other.id),
         ]
     }
 

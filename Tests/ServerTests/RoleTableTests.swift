@@ -41,6 +41,16 @@ import Testing
         ("GET /v1/budgets", "oafulm", nil), ("GET /v1/budgets/$budget", "oafulm", nil), ("GET /v1/budgets/$teamBudget", "oafulm", nil),
         ("PATCH /v1/budgets/$budget", "oal", [:]), ("PATCH /v1/budgets/$teamBudget", "oa", [:]), ("DELETE /v1/budgets/$budget", "oal", nil),
         ("DELETE /v1/budgets/$teamBudget", "oa", nil), ("GET /v1/budgets/$budget/periods", "oafulm", nil),
+        (
+            "POST /v1/budgets/$budget/bursts", "oalm",
+            ["amount": "1", "reason": "N", "starts_at": "2099-01-01T00:00:00Z", "ends_at": "2099-02-01T00:00:00Z"]
+        ),
+        ("GET /v1/budgets/$budget/bursts", "oafulm", nil), ("GET /v1/bursts", "oafulm", nil), ("GET /v1/bursts/$burst", "oafulm", nil),
+        ("POST /v1/bursts/$burst/approve", "oal", [:]), ("POST /v1/bursts/$burst/deny", "oal", ["reason": "N"]),
+        ("POST /v1/bursts/$burst/withdraw", "oalm", [:]), ("POST /v1/bursts/$burst/revoke", "oal", ["reason": "N"]),
+        ("POST /v1/bursts/$burst/review", "oalm", ["purpose": "N", "result": "N", "worth_it": true]),
+        ("GET /v1/burst-rails", "oafulm", nil), ("PUT /v1/burst-rails", "oa", [:]),
+        ("GET /v1/budgets/$budget/burst-rails", "oafulm", nil), ("PUT /v1/budgets/$budget/burst-rails", "oa", [:]),
         ("POST /v1/reservations", "oap", ["request_id": "$unique", "model": "model-a", "input_tokens": 1, "project": "$project"]),
         ("GET /v1/reservations/$reservation", "oafulmp", nil),
         ("POST /v1/reservations/$reservation/settle", "oap", ["usage": ["input": 1]]),
@@ -248,6 +258,11 @@ private struct Place {
         let teamBudget = try await post(
             "/v1/budgets", ["name": name, "scope": ["team": .string(team)], "unit": "usd", "period": "month", "amount": "1"]
         ).id
+        let member = try await post("/v1/api-keys", ["name": name, "role": "member", "team": .string(team)])
+        let burst = try await Caller(port: owner.port, apiKey: member.body["secret"]?.string).post(
+            "/v1/budgets/\(budget)/bursts",
+            ["amount": "1", "reason": "N", "starts_at": "2099-01-01T00:00:00Z", "ends_at": "2099-02-01T00:00:00Z"]
+        ).id
         let endpoint = try await post("/v1/endpoints", ["kind": "webhook", "url": "http://127.0.0.1:9/x"]).id
         let model = try await post("/v1/models", ["name": name, "provider": "p"]).id
         let price = try await post("/v1/prices", ["model": name, "usage_kind": "input", "amount_per_million": "1"]).id
@@ -263,6 +278,7 @@ private struct Place {
         return Place(
             ids: [
                 "$team": team, "$tier": tier, "$project": project, "$empty": empty, "$user": user, "$key": key, "$budget": budget,
+                "$burst": burst,
                 "$teamBudget": teamBudget, "$endpoint": endpoint, "$model": model, "$price": price, "$reservation": reservation,
             ], secret: try #require(caller.body["secret"]?.string))
     }
