@@ -59,7 +59,8 @@ import Testing
         ("POST /v1/endpoints", "oa", ["kind": "slack"]), ("GET /v1/endpoints", "oafu", nil), ("GET /v1/endpoints/$endpoint", "oafu", nil),
         ("PATCH /v1/endpoints/$endpoint", "oa", [:]), ("POST /v1/endpoints/$endpoint/test", "oa", [:]),
         ("DELETE /v1/endpoints/$endpoint", "oa", nil), ("GET /v1/alerts", "oafulm", nil), ("GET /v1/deliveries", "oafu", nil),
-        ("GET /v1/statements/2026-01", "oafu", nil), ("GET /v1/statements/2026-01/export", "oaf", nil),
+        ("GET /v1/reports/spend", "oafu", nil), ("GET /v1/statements/2026-01", "oafu", nil),
+        ("GET /v1/statements/2026-01/export", "oaf", nil),
         ("GET /v1/audit-events", "oau", nil), ("GET /v1/audit-events/export", "oau", nil),
     ]
 
