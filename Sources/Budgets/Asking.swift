@@ -3,14 +3,22 @@
 extension OrganizationState {
     mutating func answer(_ ask: Ask, _ planning: Planning?) -> Outcome {
         let models = allowedModels(ask.call.project)
-        guard case .go(let plan) = planning else {
+        guard case .go(let asked) = planning else {
             guard case .no(let refusal) = planning else { preconditionFailure("decide before prepare") }
-            return .allowance(Allowance(refusal: refusal, standings: [], binding: nil, models: models))
+            return .allowance(
+                Allowance(refusal: refusal, model: ask.call.model, substitutions: [], standings: [], binding: nil, models: models))
         }
+        var service = service(asked)
+        var refusal = refusal(service.plan)
+        if refusal != nil, let final = finalCall(inPlaceOf: service, asked.alternatives) { (service, refusal) = (final, nil) }
+        let plan = service.plan
         let standings = plan.draws.map(standing)
         let binding = zip(plan.draws, standings).filter { $0.0.budget.enforcement == .block }
             .min { ($0.1.remaining - $0.0.need) < ($1.1.remaining - $1.0.need) }?.1
-        return .allowance(Allowance(refusal: refusal(plan), standings: standings, binding: binding, models: models))
+        return .allowance(
+            Allowance(
+                refusal: refusal, model: plan.model.name, substitutions: service.substitutions, standings: standings, binding: binding,
+                models: models))
     }
 
     /// The models of the catalogue that the project's tier allows, in order; worked out once for each tier, because matching

@@ -55,11 +55,16 @@ public final class Budget: Sendable {
     public let isArchived: Bool
     /// Approved and not over, in the order in which they are drawn on.
     public let bursts: [BurstGrant]
+    public let degrade: Degrade?
+    public let finalCall: FinalCall?
+    /// Set on the budget that keeps this tier's `max_requests_per_minute`: it counts only calls of projects on the tier.
+    public let tier: TierID?
 
     public init(
         id: BudgetID, name: String, scope: BudgetScope, match: BudgetMatch, per: BudgetPer?, unit: BudgetUnit, rule: PeriodRule,
         amount: Amount, thresholds: [Int], thresholdAmounts: [Amount] = [], limitVersion: Int64, enforcement: Enforcement,
-        activeFrom: Instant? = nil, activeTo: Instant? = nil, isArchived: Bool = false, bursts: [BurstGrant] = []
+        activeFrom: Instant? = nil, activeTo: Instant? = nil, isArchived: Bool = false, bursts: [BurstGrant] = [], degrade: Degrade? = nil,
+        finalCall: FinalCall? = nil, tier: TierID? = nil
     ) {
         self.id = id
         self.name = name
@@ -77,6 +82,9 @@ public final class Budget: Sendable {
         self.activeTo = activeTo
         self.isArchived = isArchived
         self.bursts = bursts.sorted(by: BurstGrant.isDrawnBefore)
+        self.degrade = degrade
+        self.finalCall = finalCall
+        self.tier = tier
     }
 
     /// Whether the budget counts calls made at this instant.
@@ -93,4 +101,14 @@ public final class Budget: Sendable {
 
     /// Whether running out of it is a matter of moments: then a refusal is a rate limit, worth a retry (design §7).
     public var isRateLimit: Bool { rule.period == .minute || rule.period == .hour }
+
+    /// For how long a rate limit's counter takes costs after its period: an hour that a hold may live, and an hour for its expiry. A cost
+    /// that comes later is booked in the ledger and no longer counted here, because the counter may have been pruned by then
+    /// (`RateLimitPruning`). Counters of longer periods are for ever.
+    public static let rateLimitKeptSeconds: Int64 = 7200
+
+    /// Whether the counter of this period is one that costs are no longer counted in.
+    func isClosed(_ span: PeriodSpan, at now: Instant) -> Bool {
+        isRateLimit && span.end.map { $0.adding(seconds: Budget.rateLimitKeptSeconds) <= now } ?? false
+    }
 }

@@ -28,13 +28,16 @@ public struct Tier: Sendable {
     public let models: [Pattern]
     /// The output bound of a call that names none, and the most that one may ask for: no call is unbounded (design §6).
     public let maxOutputTokens: Int64
+    /// The most input of one call; nil for as much as the model takes. The tier's `max_requests_per_minute` is a budget (`Budget.tier`).
+    public let maxInputTokens: Int64?
 
-    public init(id: TierID, name: String, rank: Int64, models: [Pattern], maxOutputTokens: Int64) {
+    public init(id: TierID, name: String, rank: Int64, models: [Pattern], maxOutputTokens: Int64, maxInputTokens: Int64? = nil) {
         self.id = id
         self.name = name
         self.rank = rank
         self.models = models
         self.maxOutputTokens = maxOutputTokens
+        self.maxInputTokens = maxInputTokens
     }
 }
 
@@ -135,7 +138,7 @@ public struct Configuration: Sendable {
     /// The budgets on a call's path, from the organization's down to the project's.
     func path(to project: Project) -> [Budget] {
         let path = (budgets[.organization] ?? []) + (budgets[.team(project.team)] ?? []) + (budgets[.project(project.id)] ?? [])
-        return path.filter { !$0.isArchived }
+        return path.filter { budget in !budget.isArchived && budget.tier.map { $0 == project.tier } ?? true }
     }
 
     /// The tiers whose models a project of `tier` may use, itself included.

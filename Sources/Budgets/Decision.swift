@@ -35,9 +35,11 @@ extension OrganizationState {
         switch pending.command {
         case .reserve(let reserve) where pending.planning == nil:
             pending.planning = plan(
-                reserve.call, inputTokens: reserve.inputTokens, maxOutputTokens: reserve.maxOutputTokens, at: reserve.at)
+                PlanRequest(
+                    call: reserve.call, inputTokens: reserve.inputTokens, maxOutputTokens: reserve.maxOutputTokens, at: reserve.at))
         case .ask(let ask) where pending.planning == nil:
-            pending.planning = plan(ask.call, inputTokens: ask.inputTokens, maxOutputTokens: ask.maxOutputTokens, at: ask.at)
+            pending.planning = plan(
+                PlanRequest(call: ask.call, inputTokens: ask.inputTokens, maxOutputTokens: ask.maxOutputTokens, at: ask.at))
         case .book(let book) where pending.planning == nil: pending.planning = plan(book)
         case .reserve, .ask, .book: break
         case .settle(let settle): need(settle.reservation, absent: absent, missing: &missing)
@@ -46,6 +48,7 @@ extension OrganizationState {
         }
         if case .go(let plan) = pending.planning {
             for draw in plan.draws { need(draw.counter, draw.bursts, &missing) }
+            for draw in plan.alternatives?.draws ?? [] { need(draw.counter, draw.bursts, &missing) }
         }
     }
 
@@ -80,22 +83,28 @@ extension OrganizationState {
     private mutating func decide(_ reserve: Reserve, _ planning: Planning?, _ changes: inout Changes) -> Outcome {
         if case .no(.unauthenticated) = planning { return .refused(.unauthenticated) }
         if let known = requests[reserve.request], let first = reservations[known] { return replay(first, content: reserve.content) }
-        let plan: Plan
+        let asked: Plan
         switch planning {
-        case .go(let made): plan = made
+        case .go(let made): asked = made
         case .no(let refusal): return .refused(refusal)
         case nil: preconditionFailure("decide before prepare")
         }
-        if let refusal = refusal(plan) { return .refused(refusal) }
+        var service = service(asked)
+        if let refusal = refusal(service.plan) {
+            guard let final = finalCall(inPlaceOf: service, asked.alternatives) else { return .refused(refusal) }
+            service = final
+        }
+        let plan = service.plan
         let source = AttributionSource(project: plan.attribution.project, apiKey: plan.attribution.apiKey)
         guard let attribution = attributions[source] else { preconditionFailure("an attribution that was not remembered") }
         var draws: [Draw] = []
         draws.reserveCapacity(plan.draws.count)
-        for draw in plan.draws { draws.append(hold(draw, &changes)) }
+        for draw in plan.draws { draws.append(hold(draw, isFinalCall: service.granting.contains(draw.budget.id), &changes)) }
         let reservation = Reservation(
             id: reserve.id, request: reserve.request, content: reserve.content, attribution: attribution, state: .held,
-            model: plan.model.name, requestedModel: reserve.call.model, provider: plan.model.provider,
-            serviceTier: reserve.call.serviceTier, endUser: reserve.call.endUser, feature: reserve.call.feature, tags: reserve.call.tags,
+            model: plan.model.name, requestedModel: reserve.call.model, substitutions: service.substitutions,
+            provider: plan.model.provider, serviceTier: reserve.call.serviceTier, endUser: reserve.call.endUser,
+            feature: reserve.call.feature, tags: reserve.call.tags,
             held: plan.hold, maxOutputTokens: plan.maxOutputTokens, draws: draws, createdAt: reserve.at,
             expiresAt: reserve.at.adding(seconds: reserve.timeToLive))
         remember(reservation)
@@ -127,31 +136,40 @@ extension OrganizationState {
     /// Law 1 and law 2: refused if, and only if, some blocking budget's room is smaller than the hold it needs.
     func refusal(_ plan: Plan) -> Refusal? {
         var exceeded: Refusal?
-        for draw in plan.draws where draw.budget.enforcement == .block {
-            guard draw.need > room(remembered(draw.counter), of: draw.budget.amount, draw.bursts) else { continue }
+        for draw in plan.draws where lacksRoom(draw) {
             let standing = standing(draw)
+            if draw.budget.tier != nil { return .requestsAboveCap(standing) }
             if draw.budget.isRateLimit { return .rateLimited(standing, needed: draw.need) }
             if exceeded == nil { exceeded = .budgetExceeded(standing, needed: draw.need) }
         }
         return exceeded
     }
 
-    private mutating func hold(_ draw: PlannedDraw, _ changes: inout Changes) -> Draw {
+    /// Whether a blocking budget has less room than the call needs.
+    func lacksRoom(_ draw: PlannedDraw) -> Bool {
+        guard draw.budget.enforcement == .block else { return false }
+        return draw.need > room(remembered(draw.counter), of: draw.budget.amount, draw.bursts)
+    }
+
+    private mutating func hold(_ draw: PlannedDraw, isFinalCall: Bool, _ changes: inout Changes) -> Draw {
         var counter = remembered(draw.counter)
-        let amount = draw.budget.amount
-        let beyond = draw.bursts.isEmpty ? .zero : max(.zero, draw.need - max(.zero, amount - counter.base))
-        let shares = self.draw(beyond, on: draw.bursts, \.held, &changes)
-        counter.held += draw.need
-        counter.burst += beyond
+        let (amount, need) = (draw.budget.amount, draw.need)
+        let beyond = isFinalCall ? max(.zero, need - max(.zero, room(counter, of: amount, draw.bursts))) : .zero
+        let fromBursts = draw.bursts.isEmpty ? .zero : max(.zero, need - beyond - max(.zero, amount - counter.base))
+        let shares = self.draw(fromBursts, on: draw.bursts, \.held, &changes)
+        counter.held += need
+        counter.burst += fromBursts
+        counter.finalHeld += beyond
+        if isFinalCall { counter.finalCalls += 1 }
         // A call is judged by the limit it was admitted under, even when nobody was told of anything yet and it is settled late.
         if counter.alertedThreshold == 0 { counter.alertedVersion = draw.budget.limitVersion }
         // A base that is overdrawn admitted nothing: then what it allowed before still stands.
-        if draw.budget.enforcement != .block { counter.ceiling = nil } else if counter.base <= amount { counter.ceiling = amount }
+        if draw.budget.enforcement != .block { counter.ceiling = nil } else if counter.base - beyond <= amount { counter.ceiling = amount }
         counters[draw.counter] = counter
         changes.counters.insert(draw.counter)
         return Draw(
-            counter: draw.counter, quantity: draw.need, bursts: shares, amount: amount, burst: burst(counter, draw.bursts),
-            settled: counter.settled, held: counter.held)
+            counter: draw.counter, quantity: need, bursts: shares, amount: amount, burst: burst(counter, draw.bursts),
+            settled: counter.settled, held: counter.held, isFinalCall: isFinalCall, beyond: beyond)
     }
 
     // MARK: what all of them use

@@ -27,6 +27,8 @@ extension OrganizationState {
             counter.held -= draw.quantity
             counter.burst -= draw.bursts.total
             _ = settle(.zero, held: draw.bursts, &changes)
+            counter.finalHeld -= draw.beyond
+            if draw.isFinalCall, state == .released { counter.finalCalls -= 1 }
             counters[draw.counter] = counter
             changes.counters.insert(draw.counter)
         }

@@ -38,9 +38,13 @@ public enum Refusal: Sendable {
     /// With the lowest tier that has the model, if any has.
     case modelNotAllowed(model: String, tier: Tier?)
     case projectSuspended
+    /// The call's input is above the tier's cap.
+    case inputAboveCap(Tier)
     /// A blocking budget with a period of an hour or less has no room for `needed`.
     case rateLimited(Standing, needed: Amount)
     case budgetExceeded(Standing, needed: Amount)
+    /// The budget that keeps the tier's cap on requests a minute has no room.
+    case requestsAboveCap(Standing)
     /// The id was used before, with other content (law 4).
     case requestConflict
     case reservationUnknown
@@ -50,8 +54,11 @@ public enum Refusal: Sendable {
 
 /// The answer to `Ask`.
 public struct Allowance: Sendable {
-    /// Nil when the call would be admitted.
+    /// Nil when the call would be admitted, be it on another model.
     public let refusal: Refusal?
+    /// The model that would serve the call, and why if it is not the one asked for.
+    public let model: String
+    public let substitutions: [Substitution]
     public let standings: [Standing]
     /// The blocking budget with the least room in its unit's terms for this call.
     public let binding: Standing?
@@ -84,6 +91,8 @@ extension Refusal {
         case .modelUnpriced: "model_unpriced"
         case .modelNotAllowed: "model_not_allowed"
         case .projectSuspended: "project_suspended"
+        case .inputAboveCap: "max_input_tokens_exceeded"
+        case .requestsAboveCap: "max_requests_per_minute_exceeded"
         case .rateLimited: "rate_limited"
         case .budgetExceeded: "budget_exceeded"
         case .requestConflict: "request_conflict"

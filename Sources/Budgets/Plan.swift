@@ -9,6 +9,10 @@ public struct PlannedDraw: Sendable {
     public let need: Amount
     /// The grants open to the call, in the order in which they are drawn on.
     public let bursts: [BurstID]
+
+    func needing(_ need: Amount) -> PlannedDraw {
+        PlannedDraw(budget: budget, counter: counter, span: span, need: need, bursts: bursts)
+    }
 }
 
 public struct Plan: Sendable {
@@ -17,7 +21,39 @@ public struct Plan: Sendable {
     /// Zero for a model without a price, which only non-blocking budgets let through.
     public let hold: Money
     public let maxOutputTokens: Int64
+    let quantities: Quantities
     public let draws: [PlannedDraw]
+    /// What rules may put in this plan's place; nil when no budget has any.
+    var alternatives: Alternatives?
+
+    /// The same call with other draws.
+    func drawing(_ draws: [PlannedDraw]) -> Plan {
+        Plan(
+            model: model, attribution: attribution, hold: hold, maxOutputTokens: maxOutputTokens, quantities: quantities, draws: draws)
+    }
+}
+
+/// A call as it is to be planned: of the model asked for, or of one that a rule names.
+struct PlanRequest {
+    let call: Call
+    let model: String
+    let inputTokens: Int64
+    let maxOutputTokens: Int64?
+    let at: Instant
+
+    init(call: Call, model: String? = nil, inputTokens: Int64, maxOutputTokens: Int64?, at: Instant) {
+        self.call = call
+        self.model = model ?? call.model
+        self.inputTokens = inputTokens
+        self.maxOutputTokens = maxOutputTokens
+        self.at = at
+    }
+
+    func of(_ model: String) -> PlanRequest { of(model, maxOutputTokens: maxOutputTokens) }
+
+    func of(_ model: String, maxOutputTokens: Int64?) -> PlanRequest {
+        PlanRequest(call: call, model: model, inputTokens: inputTokens, maxOutputTokens: maxOutputTokens, at: at)
+    }
 }
 
 public enum Planning: Sendable {
@@ -26,20 +62,32 @@ public enum Planning: Sendable {
 }
 
 extension OrganizationState {
-    /// Plans a reservation, in the refusals' order of precedence up to the budgets.
-    mutating func plan(_ call: Call, inputTokens: Int64, maxOutputTokens asked: Int64?, at now: Instant) -> Planning {
+    /// Plans a reservation with all that rules may make of it, in the refusals' order of precedence up to the budgets.
+    mutating func plan(_ request: PlanRequest) -> Planning {
+        let planned = planCall(request)
+        guard case .go(var plan) = planned else { return planned }
+        plan.alternatives = alternatives(to: plan, request)
+        return .go(plan)
+    }
+
+    /// Plans a call of that very model.
+    mutating func planCall(_ request: PlanRequest) -> Planning {
+        let (call, now) = (request.call, request.at)
         guard let key = configuration.apiKeys[call.apiKey], !key.isRevoked, key.expiresAt.map({ now < $0 }) ?? true else {
             return .no(.unauthenticated)
         }
         guard let project = configuration.projects[call.project], let tier = configuration.tiers[project.tier] else {
             return .no(.projectUnknown)
         }
-        guard let model = configuration.model(call.model, at: now) else { return .no(.modelUnknown(call.model)) }
-        let maxOutputTokens = min(asked ?? tier.maxOutputTokens, tier.maxOutputTokens, model.maxOutputTokens ?? tier.maxOutputTokens)
+        guard let model = configuration.model(request.model, at: now) else { return .no(.modelUnknown(request.model)) }
+        let maxOutputTokens = min(
+            request.maxOutputTokens ?? tier.maxOutputTokens, tier.maxOutputTokens, model.maxOutputTokens ?? tier.maxOutputTokens)
         let facts = CallFacts(call, model: model, key: key)
         let budgets = matching(facts, project: project, at: now)
         let hold: Money
-        switch model.prices.hold(inputTokens: inputTokens, maxOutputTokens: maxOutputTokens, serviceTier: call.serviceTier, at: now) {
+        switch model.prices.hold(
+            inputTokens: request.inputTokens, maxOutputTokens: maxOutputTokens, serviceTier: call.serviceTier, at: now)
+        {
         case .success(let money): hold = money
         case .failure(let unpriced):
             if budgets.contains(where: \.blocksMoney) { return .no(.modelUnpriced(model: model.name, kinds: unpriced.kinds)) }
@@ -48,12 +96,13 @@ extension OrganizationState {
         guard isAllowed(model.name, tier: tier) else {
             return .no(.modelNotAllowed(model: model.name, tier: configuration.lowestTier(with: model.name)))
         }
+        guard request.inputTokens <= tier.maxInputTokens ?? .max else { return .no(.inputAboveCap(tier)) }
         guard !project.isSuspended else { return .no(.projectSuspended) }
-        let quantities = Quantities(usd: hold, tokens: Amount(whole: inputTokens + maxOutputTokens))
+        let quantities = Quantities(usd: hold, tokens: Amount(whole: request.inputTokens + maxOutputTokens))
         return .go(
             Plan(
                 model: model, attribution: attribution(of: project, tier: tier, key: key), hold: hold, maxOutputTokens: maxOutputTokens,
-                draws: budgets.map { draw(on: $0, facts, project: project, quantities: quantities, at: now) }))
+                quantities: quantities, draws: budgets.map { draw(on: $0, facts, project: project, quantities: quantities, at: now) }))
     }
 
     /// Plans the booking of a call that was already made: its money is spent, so neither tier nor room is asked.
@@ -79,6 +128,7 @@ extension OrganizationState {
         return .go(
             Plan(
                 model: model, attribution: attribution(of: project, tier: tier, key: key), hold: .zero, maxOutputTokens: 0,
+                quantities: quantities,
                 draws: budgets.map { draw(on: $0, facts, project: project, quantities: quantities, at: book.occurredAt) }))
     }
 

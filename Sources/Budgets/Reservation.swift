@@ -41,8 +41,12 @@ public struct Counter: Hashable, Sendable {
     public var burst: Amount
     /// What the budget by itself allowed when it last admitted something; nil while it does not block.
     public var ceiling: Amount?
-    /// By how much settlements above their own holds have passed the ceiling.
+    /// By how much settlements have passed the ceiling: those above their own holds, and those of final calls.
     public var overage: Amount
+    /// How many final calls have been let through, and what those still open hold beyond the ceiling. Law 1 in full is
+    /// base ≤ ceiling + overage + finalHeld.
+    public var finalCalls: Int64
+    public var finalHeld: Amount
     /// The highest threshold that people have been told of and the limit version it belongs to; 0 for none, under the limit that last
     /// admitted something.
     public var alertedVersion: Int64
@@ -52,13 +56,16 @@ public struct Counter: Hashable, Sendable {
 
     public init(
         settled: Amount = .zero, held: Amount = .zero, burst: Amount = .zero, ceiling: Amount? = nil, overage: Amount = .zero,
-        alertedVersion: Int64 = 0, alertedThreshold: Int64 = 0, alertedAmount: Amount = .zero
+        finalCalls: Int64 = 0, finalHeld: Amount = .zero, alertedVersion: Int64 = 0, alertedThreshold: Int64 = 0,
+        alertedAmount: Amount = .zero
     ) {
         self.settled = settled
         self.held = held
         self.burst = burst
         self.ceiling = ceiling
         self.overage = overage
+        self.finalCalls = finalCalls
+        self.finalHeld = finalHeld
         self.alertedVersion = alertedVersion
         self.alertedThreshold = alertedThreshold
         self.alertedAmount = alertedAmount
@@ -81,10 +88,14 @@ public struct Draw: Hashable, Sendable {
     public var burst: Amount
     public var settled: Amount
     public var held: Amount
+    /// Whether this budget granted one of its final calls.
+    public let isFinalCall: Bool
+    /// How much of a hold's quantity found no room and is held by grace of a final call.
+    public let beyond: Amount
 
     public init(
         counter: CounterID, quantity: Amount, bursts: [BurstShare] = [], amount: Amount, burst: Amount = .zero, settled: Amount = .zero,
-        held: Amount = .zero
+        held: Amount = .zero, isFinalCall: Bool = false, beyond: Amount = .zero
     ) {
         self.counter = counter
         self.quantity = quantity
@@ -93,6 +104,8 @@ public struct Draw: Hashable, Sendable {
         self.burst = burst
         self.settled = settled
         self.held = held
+        self.isFinalCall = isFinalCall
+        self.beyond = beyond
     }
 }
 
@@ -125,6 +138,8 @@ public final class Reservation: Sendable {
     public let state: State
     public let model: String
     public let requestedModel: String
+    /// Why another model than the one asked for serves the call, or would have; empty for nearly all.
+    public let substitutions: [Substitution]
     public let provider: String
     public let serviceTier: String
     public let endUser: String?
@@ -143,7 +158,8 @@ public final class Reservation: Sendable {
 
     public init(
         id: ReservationID, request: RequestID, content: ContentHash, attribution: AttributionID, state: State, model: String,
-        requestedModel: String, provider: String, serviceTier: String, endUser: String?, feature: String?, tags: String?, held: Money,
+        requestedModel: String, substitutions: [Substitution] = [], provider: String, serviceTier: String, endUser: String?,
+        feature: String?, tags: String?, held: Money,
         maxOutputTokens: Int64, draws: [Draw], createdAt: Instant, expiresAt: Instant, settleContent: ContentHash? = nil,
         entry: Entry? = nil
     ) {
@@ -154,6 +170,7 @@ public final class Reservation: Sendable {
         self.state = state
         self.model = model
         self.requestedModel = requestedModel
+        self.substitutions = substitutions
         self.provider = provider
         self.serviceTier = serviceTier
         self.endUser = endUser
@@ -172,7 +189,8 @@ public final class Reservation: Sendable {
     func ended(_ state: State, settleContent: ContentHash? = nil, entry: Entry? = nil) -> Reservation {
         Reservation(
             id: id, request: request, content: content, attribution: attribution, state: state, model: model,
-            requestedModel: requestedModel, provider: provider, serviceTier: serviceTier, endUser: endUser, feature: feature, tags: tags,
+            requestedModel: requestedModel, substitutions: substitutions, provider: provider, serviceTier: serviceTier, endUser: endUser,
+            feature: feature, tags: tags,
             held: held, maxOutputTokens: maxOutputTokens, draws: draws, createdAt: createdAt, expiresAt: expiresAt,
             settleContent: settleContent, entry: entry)
     }

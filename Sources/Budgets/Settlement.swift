@@ -28,6 +28,9 @@ extension OrganizationState {
         draws.reserveCapacity(reservation.draws.count)
         for draw in reservation.draws {
             let budget = configuration.budget(draw.counter.budget)
+            if let budget, isLate || draw.quantity == .zero, budget.isClosed(span(of: budget, at: draw.counter.periodStart), at: now) {
+                continue
+            }
             let spent = quantities.amount(in: budget?.unit ?? .usd)
             let before = remembered(draw.counter).settled
             let (booked, passed) = post(spent, draw, isLate: isLate, budget, at: now, &changes)
@@ -45,7 +48,8 @@ extension OrganizationState {
         return .settled(settled, standings(draws), isReplay: false)
     }
 
-    /// Moves one counter from held to settled. What exceeds the hold takes free room first; the rest is overage (law 1).
+    /// Moves one counter from held to settled. What exceeds the hold takes free room first; the rest is overage (law 1), and so is what
+    /// a final call spent of the part of its hold that had no room.
     private mutating func post(
         _ spent: Amount, _ draw: Draw, isLate: Bool, _ budget: Budget?, at now: Instant, _ changes: inout Changes
     ) -> (Draw, passed: Amount) {
@@ -53,7 +57,8 @@ extension OrganizationState {
         // A late one comes after its hold was given back.
         let held = isLate ? .zero : draw.quantity
         let shares = draw.bursts.map { BurstShare(burst: $0.burst, quantity: isLate ? .zero : $0.quantity) }
-        var booked = settle(max(.zero, spent - (held - shares.total)), held: shares, &changes)
+        let beyond = isLate ? .zero : draw.beyond
+        var booked = settle(max(.zero, spent - (held - shares.total - beyond)), held: shares, &changes)
         var open: [BurstID] = []
         var passed = Amount.zero
         if let budget, budget.enforcement == .block {
@@ -62,22 +67,24 @@ extension OrganizationState {
             let active = budget.bursts.filter { $0.isActive(at: now) }.map(\.id)
             open = draw.bursts.map(\.burst).filter(active.contains)
             let excess = max(.zero, spent - held)
-            passed = max(.zero, excess - max(.zero, room(counter, of: amount, open)))
-            let beyond = max(.zero, excess - passed - max(.zero, amount - counter.base))
-            booked += self.draw(beyond, on: open, \.settled, &changes)
+            let above = max(.zero, excess - max(.zero, room(counter, of: amount, open)))
+            let fromBursts = max(.zero, excess - above - max(.zero, amount - counter.base))
+            booked += self.draw(fromBursts, on: open, \.settled, &changes)
+            passed = above + max(.zero, beyond - max(.zero, held - spent))
             counter.overage += passed
             if let ceiling = counter.ceiling { counter.ceiling = max(ceiling, amount) }
         } else {
             counter.ceiling = nil
         }
         counter.held -= held
+        counter.finalHeld -= beyond
         counter.settled += spent
         counter.burst += booked.total - shares.total
         counters[draw.counter] = counter
         changes.counters.insert(draw.counter)
         let entry = Draw(
             counter: draw.counter, quantity: spent, bursts: booked.joined, amount: budget?.amount ?? draw.amount,
-            burst: burst(counter, open), settled: counter.settled, held: counter.held)
+            burst: burst(counter, open), settled: counter.settled, held: counter.held, isFinalCall: draw.isFinalCall)
         return (entry, passed)
     }
 

@@ -1,5 +1,5 @@
 /// Expires reservations whose time is over. Each sweep reads on from where the last one stopped; the first of a process starts at the
-/// beginning of time, so nothing that a crash left open is forgotten.
+/// beginning of time, so nothing that a crash left open is forgotten. Beside that each sweep prunes a page of counters of rate limits.
 import Budgets
 import Logging
 import Postgres
@@ -53,6 +53,7 @@ final class Sweeper: Sendable {
                 let connection = try await PostgresConnection.connect(configuration, logger: logger)
                 while !Task.isCancelled {
                     try await sweep(&place, on: connection)
+                    try await prune(&place, on: connection)
                     // The period of the sweep, not a poll for a condition: time passing is what it waits for.
                     try? await Task.sleep(for: interval)
                 }
@@ -69,6 +70,7 @@ final class Sweeper: Sendable {
         var quick = Instant(microseconds: 0)
         var thorough = Instant(microseconds: 0)
         var sweeps = 0
+        var pruned = PruneKey.start
     }
 
     /// Expires everything due, page by page. What could not be expired does not hold up the rest: the next thorough sweep begins there.
@@ -87,6 +89,13 @@ final class Sweeper: Sendable {
         place.quick = min(until.adding(seconds: -Sweeper.overlapSeconds), earliestFailure)
         if isThorough { place.thorough = min(until.adding(seconds: -Sweeper.thoroughOverlapSeconds), earliestFailure) }
         place.sweeps += 1
+    }
+
+    /// Looks at one page of counters of rate limits, and begins again behind the last.
+    private func prune(_ place: inout Place, on connection: PostgresConnection) async throws {
+        let query = RateLimitPruning.prune(after: place.pruned, at: now(), maximum: Sweeper.maximumPage)
+        let result = try await connection.query(query)
+        place.pruned = try RateLimitPruning.decode(result, maximum: Sweeper.maximumPage) ?? .start
     }
 
     /// Feeds expiries to the lanes; returns the earliest time of those that were not carried out.

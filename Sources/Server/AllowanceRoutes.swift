@@ -121,6 +121,8 @@ extension Allowance {
                 writer.field("code", problem.code.rawValue)
                 writer.field("detail", problem.detail)
             }
+            writer.field("model", model)
+            substitutions.write(&writer)
             writer.name("binding_budget")
             if let binding { binding.write(&writer) } else { writer.null() }
             if let binding {

@@ -35,6 +35,69 @@ extension FieldRule where Value == String {
     }
 }
 
+extension FieldRule where Value == JSONB {
+    /// `{"from_percent":80,"models":{"gpt-4o":"gpt-4o-mini"}}` in the form that is kept. The models need not exist yet: a rule whose model
+    /// cannot be called is skipped.
+    static var degrade: FieldRule {
+        .fields { fields in
+            let percent = fields.require("from_percent", .integer(1...100))
+            let models = fields.require("models", .modelPairs)
+            var writer = JSONWriter()
+            writer.object { writer in
+                writer.field("from_percent", percent)
+                writer.object("models") { writer in
+                    for pair in models {
+                        writer.name(pair.name)
+                        writer.string(pair.replacement)
+                    }
+                }
+            }
+            return JSONB(bytes: writer.bytes)
+        }
+    }
+
+    /// `{"calls":3,"model":"gpt-4o-mini","max_output_tokens":200}` in the form that is kept.
+    static var finalCall: FieldRule {
+        .fields { fields in
+            var writer = JSONWriter()
+            writer.object { writer in
+                writer.field("calls", fields.require("calls", .integer(1...1000)))
+                writer.field("model", fields.require("model", .text(1...200)))
+                writer.field("max_output_tokens", fields.require("max_output_tokens", .integer(1...1_000_000)))
+            }
+            return JSONB(bytes: writer.bytes)
+        }
+    }
+}
+
+struct ModelPair: Sendable {
+    let name: String
+    let replacement: String
+}
+
+extension FieldRule where Value == [ModelPair] {
+    /// Names of models with those of their replacements, at most 50.
+    static var modelPairs: FieldRule {
+        FieldRule(placeholder: []) { json in
+            guard case .object(let object) = json else { return .wrongType(json, "an object") }
+            guard (1...50).contains(object.count) else { return .fault(.outOfRange, "must have 1 to 50 models") }
+            var pairs: [ModelPair] = []
+            var faults: [FieldFault] = []
+            for member in object {
+                for text in [JSON.string(member.name), member.value] {
+                    if case .failure(let found) = FieldRule<String>.text(1...200).read(text) {
+                        faults += found.list.map {
+                            FieldFault(pointer: "/" + FieldReader.escaped(member.name), code: $0.code, detail: $0.detail)
+                        }
+                    }
+                }
+                pairs.append(ModelPair(name: member.name, replacement: member.value.string ?? ""))
+            }
+            return faults.isEmpty ? .success(pairs) : .failure(FieldFaults(list: faults))
+        }
+    }
+}
+
 extension FieldRule where Value == [Int64] {
     /// Ascending percentages, each once. Above 1,000 % nobody is told anything new.
     static var thresholds: FieldRule {
@@ -57,7 +120,8 @@ extension FieldRule where Value == BudgetPeriodCursor {
 }
 
 extension BudgetRecord {
-    func write(_ writer: inout JSONWriter) {
+    /// `overCommitted` is of the present period; nil for a budget that counts per something.
+    func write(_ writer: inout JSONWriter, overCommitted: Amount?) {
         writer.object { writer in
             writer.field("id", id)
             writer.field("name", name)
@@ -81,6 +145,13 @@ extension BudgetRecord {
             writer.field("enforcement", enforcement.rawValue)
             writer.field("active_from", activeFrom)
             writer.field("active_to", activeTo)
+            for (name, rule) in [("degrade", degrade), ("final_call", finalCall)] {
+                writer.name(name)
+                if let rule { writer.raw(bytes: rule.bytes) } else { writer.null() }
+            }
+            writer.field("tier", tier)
+            writer.name("over_committed")
+            if let overCommitted { writer.amount(overCommitted, in: unit) } else { writer.null() }
             writer.field("revision", revision)
             writer.field("created_at", createdAt)
             writer.field("archived_at", archivedAt)

@@ -23,6 +23,9 @@ extension API {
         let enforcement = fields.optional("enforcement", .word(Enforcement.self)) ?? .block
         let activeFrom = fields.optional("active_from", .instant)
         let activeTo = fields.optional("active_to", .instant)
+        let degrade = fields.optional("degrade", .degrade)
+        let finalCall = fields.optional("final_call", .finalCall)
+        if finalCall != nil, period == .minute || period == .hour { fields.fault("final_call", .invalidValue, API.noFinalCall) }
         let rule = PeriodRule(period: period, anchorDay: Int(anchorDay), anchorMonth: Int(anchorMonth))
         if rule == nil { fields.fault("anchor_day", .outOfRange, "does not exist in this period") }
         if unit != .usd, !amount.isWhole { fields.fault("amount", .invalidValue, "must be a whole number in this unit") }
@@ -33,8 +36,17 @@ extension API {
             NewBudget(
                 id: BudgetID(at: exchange.now), name: name, scope: scope, match: JSONB(text: match), per: per, unit: unit,
                 rule: rule ?? PeriodRule(period), amount: amount, thresholds: thresholds, enforcement: enforcement,
-                activeFrom: activeFrom, activeTo: activeTo), of: exchange.organization, setBy: exchange.credential.apiKey)
-        return .json(.created, revision: budget.revision) { budget.write(&$0) }
+                activeFrom: activeFrom, activeTo: activeTo, degrade: degrade, finalCall: finalCall), of: exchange.organization,
+            setBy: exchange.credential.apiKey)
+        return try await answer(budget, exchange, .created)
+    }
+
+    private static let noFinalCall = "cannot be there in a budget by the minute or hour"
+
+    /// The answer that shows a budget.
+    private func answer(_ budget: BudgetRecord, _ exchange: Exchange, _ status: HTTPResponse.Status = .ok) async throws -> Response {
+        let over = try await store.overCommitted([budget], of: exchange.organization, at: exchange.now)
+        return .json(status, revision: budget.revision) { budget.write(&$0, overCommitted: over[budget.id]) }
     }
 
     /// A lead has budgets within the team: of its projects. What the team itself may spend is set above.
@@ -51,16 +63,14 @@ extension API {
 
     @Sendable func listBudgets(_ exchange: Exchange) async throws -> Response {
         let page = try exchange.page(BudgetKind.self)
-        return .page(
-            try await store.budgets(of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
-        ) {
-            $0.write(&$1)
-        }
+        let budgets = try await store.budgets(
+            of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
+        let over = try await store.overCommitted(budgets.items, of: exchange.organization, at: exchange.now)
+        return .page(budgets) { $0.write(&$1, overCommitted: over[$0.id]) }
     }
 
     @Sendable func readBudget(_ exchange: Exchange) async throws -> Response {
-        let budget = try await store.budget(exchange.id(BudgetKind.self), of: exchange.organization)
-        return .json(revision: budget.revision) { budget.write(&$0) }
+        try await answer(store.budget(exchange.id(BudgetKind.self), of: exchange.organization), exchange)
     }
 
     /// What a budget counts (scope, per, unit, period) cannot change: that would be another budget.
@@ -73,6 +83,8 @@ extension API {
         let enforcement = fields.change("enforcement", .word(Enforcement.self))
         let activeFrom = fields.changeOrEmpty("active_from", .instant)
         let activeTo = fields.changeOrEmpty("active_to", .instant)
+        let degrade = fields.changeOrEmpty("degrade", .degrade)
+        let finalCall = fields.changeOrEmpty("final_call", .finalCall)
         try fields.finish()
         try await requireOwnBudget(exchange)
         let budget = try await store.changeBudget(
@@ -86,14 +98,19 @@ extension API {
             if let enforcement { budget.enforcement = enforcement }
             if let activeFrom { budget.activeFrom = activeFrom }
             if let activeTo { budget.activeTo = activeTo }
+            if let degrade { budget.degrade = degrade }
+            if let finalCall { budget.finalCall = finalCall }
             var check = FieldReader(JSON.Object())
             if budget.unit != .usd, !budget.amount.isWhole { check.fault("amount", .invalidValue, "must be a whole number in this unit") }
             if let from = budget.activeFrom, let to = budget.activeTo, to <= from {
                 check.fault("active_to", .outOfRange, "must be after active_from")
             }
+            if budget.finalCall != nil, budget.rule.period == .minute || budget.rule.period == .hour {
+                check.fault("final_call", .invalidValue, API.noFinalCall)
+            }
             try check.finish()
         }
-        return .json(revision: budget.revision) { budget.write(&$0) }
+        return try await answer(budget, exchange)
     }
 
     @Sendable func archiveBudget(_ exchange: Exchange) async throws -> Response {
@@ -101,6 +118,26 @@ extension API {
         try await store.archiveBudget(
             exchange.id(BudgetKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision())
         return Response(status: .noContent)
+    }
+
+    /// Every limit the budget has had, the newest first: the first entry is in force.
+    @Sendable func listLimits(_ exchange: Exchange) async throws -> Response {
+        var query = try exchange.query()
+        let limit = PageQuery.limit(&query)
+        let before = query.optional("cursor", .digits(1...Int64.max))
+        try query.finish()
+        let (unit, page) = try await store.limits(
+            of: exchange.id(BudgetKind.self), in: exchange.organization, before: before, limit: limit)
+        return .page(page.items, next: page.next.map(String.init)) { version, writer in
+            writer.object { writer in
+                writer.field("limit_version", version.version)
+                writer.field("amount", version.amount, in: unit)
+                writer.array("thresholds", version.thresholds)
+                writer.field("set_at", version.setAt)
+                writer.field("set_by", version.setBy)
+                writer.field("set_by_name", version.setByName)
+            }
+        }
     }
 
     @Sendable func listPeriods(_ exchange: Exchange) async throws -> Response {
@@ -124,7 +161,9 @@ extension API {
                 writer.field("held", period.held, in: budget.unit)
                 writer.field("burst", period.burst, in: budget.unit)
                 writer.field("remaining", max(.zero, budget.amount + period.burst - period.settled - period.held), in: budget.unit)
+                writer.field("over_committed", max(.zero, period.settled + period.held - period.burst - budget.amount), in: budget.unit)
                 writer.field("overage", period.overage, in: budget.unit)
+                writer.field("final_calls", period.finalCalls)
                 writer.field("used_percent", usedPercent(period.settled, of: budget.amount))
             }
         }

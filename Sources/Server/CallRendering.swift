@@ -14,7 +14,7 @@ extension Reservation {
             writer.field("state", State.held.rawValue)
             writer.field("model", model)
             writer.field("requested_model", requestedModel)
-            writer.field("degraded", model != requestedModel)
+            substitutions.write(&writer)
             writer.field("held", held)
             writer.field("max_output_tokens", maxOutputTokens)
             writer.field("expires_at", expiresAt)
@@ -27,6 +27,7 @@ extension Reservation {
             writer.field("id", id)
             writer.field("state", State.settled.rawValue)
             writer.field("model", model)
+            writer.field("final_call", substitutions.contains { $0.kind == .finalCall })
             writer.field("cost", entry.cost)
             writer.field("released", max(.zero, held - entry.cost))
             writer.field("overage", entry.overage)
@@ -46,6 +47,7 @@ extension Reservation {
             writer.field("state", state.rawValue)
             writer.field("model", model)
             writer.field("requested_model", requestedModel)
+            substitutions.write(&writer)
             writer.field("service_tier", serviceTier)
             writer.field("end_user", endUser)
             writer.field("feature", feature)
@@ -59,6 +61,25 @@ extension Reservation {
             writer.field("cost", entry.cost)
             writer.field("overage", entry.overage)
             writer.field("late", entry.isLate)
+        }
+    }
+}
+
+extension [Substitution] {
+    /// The members `degraded`, `final_call` and `substitutions`, which says why.
+    func write(_ writer: inout JSONWriter) {
+        writer.field("degraded", contains { $0.kind == .degraded })
+        writer.field("final_call", contains { $0.kind == .finalCall })
+        writer.array("substitutions") { writer in
+            for substitution in self {
+                writer.object { writer in
+                    writer.field("kind", substitution.kind.rawValue)
+                    writer.field("budget", substitution.budget)
+                    writer.field("model", substitution.model)
+                    if let percent = substitution.fromPercent { writer.field("from_percent", Int64(percent)) }
+                    if let reason = substitution.reason { writer.field("reason", reason) }
+                }
+            }
         }
     }
 }
@@ -117,7 +138,7 @@ extension Standing {
         var problem = Problem(code, "The budget «\(budget.name)» of the \(budget.scope.word) has no room for this call.\(end)")
         problem.members = refusalMembers
         switch code {
-        case .rateLimited:
+        case .rateLimited, .maxRequestsPerMinuteExceeded:
             // Whole seconds, rounded up, 60 at most: some clients sleep for whatever they are told.
             let wait = span.end.map { max(1, ($0.microseconds - now.microseconds + 999_999) / 1_000_000) } ?? 60
             problem.headers.append(("retry-after", String(min(60, wait))))
@@ -142,6 +163,12 @@ extension Problem {
             self.init(.modelNotAllowed, "The project's tier does not include «\(model)». \(hint)")
             if let tier { members = [("tier", JSON.string(tier.id.description).bytes)] }
         case .projectSuspended: self.init(.projectSuspended, "An administrator suspended the project.")
+        case .inputAboveCap(let tier):
+            self.init(
+                .maxInputTokensExceeded, "The tier «\(tier.name)» allows \(tier.maxInputTokens ?? 0) input tokens a call. Send less input.")
+            members = [("tier", JSON.string(tier.id.description).bytes)]
+        case .requestsAboveCap(let standing):
+            self = standing.problem(.maxRequestsPerMinuteExceeded, needed: Amount(whole: 1), now: now)
         case .rateLimited(let standing, let needed): self = standing.problem(.rateLimited, needed: needed, now: now)
         case .budgetExceeded(let standing, let needed): self = standing.problem(.budgetExceeded, needed: needed, now: now)
         case .requestConflict: self.init(.requestConflict, "Use a new request_id for a new call.")

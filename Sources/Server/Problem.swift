@@ -23,6 +23,8 @@ enum ProblemCode: String, CaseIterable, Sendable {
     case modelUnpriced = "model_unpriced"
     case modelNotAllowed = "model_not_allowed"
     case projectSuspended = "project_suspended"
+    case maxInputTokensExceeded = "max_input_tokens_exceeded"
+    case maxRequestsPerMinuteExceeded = "max_requests_per_minute_exceeded"
     case rateLimited = "rate_limited"
     case budgetExceeded = "budget_exceeded"
     case projectUnknown = "project_unknown"
@@ -55,9 +57,9 @@ enum ProblemCode: String, CaseIterable, Sendable {
         case .revisionMismatch: 412
         case .bodyTooLarge: 413
         case .unsupportedMediaType: 415
-        case .invalidRequest, .modelUnpriced, .burstTooLarge, .burstNoticeTooShort, .idempotencyKeyReused: 422
+        case .invalidRequest, .modelUnpriced, .maxInputTokensExceeded, .burstTooLarge, .burstNoticeTooShort, .idempotencyKeyReused: 422
         case .preconditionRequired: 428
-        case .rateLimited: 429
+        case .rateLimited, .maxRequestsPerMinuteExceeded: 429
         case .internalError: 500
         case .overloaded, .storeUnavailable: 503
         }
@@ -86,6 +88,8 @@ enum ProblemCode: String, CaseIterable, Sendable {
         case .modelUnpriced: "The model has no price"
         case .modelNotAllowed: "The model is not in the project's tier"
         case .projectSuspended: "The project is suspended"
+        case .maxInputTokensExceeded: "The input is above the tier's cap"
+        case .maxRequestsPerMinuteExceeded: "More requests a minute than the tier allows"
         case .rateLimited: "Rate limit reached"
         case .budgetExceeded: "Budget exceeded"
         case .projectUnknown: "Unknown project"

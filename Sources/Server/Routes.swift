@@ -50,6 +50,7 @@ let routes: [Route] = [
     Route(.get, "/v1/budgets/{id}", .needs(.readStructure), API.readBudget),
     Route(.patch, "/v1/budgets/{id}", .needs(.changeBudgets), API.changeBudget),
     Route(.delete, "/v1/budgets/{id}", .needs(.changeBudgets), API.archiveBudget),
+    Route(.get, "/v1/budgets/{id}/limits", .needs(.readStructure), API.listLimits),
     Route(.get, "/v1/budgets/{id}/periods", .needs(.readSpend), API.listPeriods),
 
     Route(.post, "/v1/budgets/{id}/bursts", .needs(.requestBursts), API.requestBurst),

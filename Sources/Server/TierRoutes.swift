@@ -14,7 +14,8 @@ enum Approval: String, CaseIterable {
 extension API {
     private static let models = FieldRule.list(.pattern, 1...200)
     private static let rank = FieldRule.integer(1...1000)
-    private static let maxOutputTokens = FieldRule.integer(1...1_000_000_000)
+    private static let maxTokens = FieldRule.integer(1...1_000_000_000)
+    private static let maxRequests = FieldRule.integer(1...1_000_000_000)
 
     @Sendable func createTier(_ exchange: Exchange) async throws -> Response {
         var fields = try exchange.fields()
@@ -22,11 +23,14 @@ extension API {
         let rank = fields.require("rank", API.rank)
         let models = fields.require("models", API.models)
         let approval = fields.optional("approval", .word(Approval.self)) ?? .none
-        let maxOutputTokens = fields.require("max_output_tokens", API.maxOutputTokens)
+        let maxOutputTokens = fields.require("max_output_tokens", API.maxTokens)
+        let maxInputTokens = fields.optional("max_input_tokens", API.maxTokens)
+        let maxRequestsPerMinute = fields.optional("max_requests_per_minute", API.maxRequests)
         try fields.finish()
         let tier = try await store.createTier(
             TierID(at: exchange.now), of: exchange.organization, name: name, rank: rank, models: models, approval: approval.rawValue,
-            maxOutputTokens: maxOutputTokens)
+            maxOutputTokens: maxOutputTokens, maxInputTokens: maxInputTokens, maxRequestsPerMinute: maxRequestsPerMinute,
+            setBy: exchange.credential.apiKey)
         return .json(.created, revision: tier.revision) { tier.write(&$0) }
     }
 
@@ -46,16 +50,21 @@ extension API {
         let rank = fields.change("rank", API.rank)
         let models = fields.change("models", API.models)
         let approval = fields.change("approval", .word(Approval.self))
-        let maxOutputTokens = fields.change("max_output_tokens", API.maxOutputTokens)
+        let maxOutputTokens = fields.change("max_output_tokens", API.maxTokens)
+        let maxInputTokens = fields.changeOrEmpty("max_input_tokens", API.maxTokens)
+        let maxRequestsPerMinute = fields.changeOrEmpty("max_requests_per_minute", API.maxRequests)
         try fields.finish()
         let tier = try await store.changeTier(
-            exchange.id(TierKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision()
+            exchange.id(TierKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision(),
+            setBy: exchange.credential.apiKey
         ) {
             if let name { $0.name = name }
             if let rank { $0.rank = rank }
             if let models { $0.models = models }
             if let approval { $0.approval = approval.rawValue }
             if let maxOutputTokens { $0.maxOutputTokens = maxOutputTokens }
+            if let maxInputTokens { $0.maxInputTokens = maxInputTokens }
+            if let maxRequestsPerMinute { $0.maxRequestsPerMinute = maxRequestsPerMinute }
         }
         return .json(revision: tier.revision) { tier.write(&$0) }
     }
@@ -76,6 +85,8 @@ extension TierRecord {
             writer.array("models", models)
             writer.field("approval", approval)
             writer.field("max_output_tokens", maxOutputTokens)
+            writer.field("max_input_tokens", maxInputTokens)
+            writer.field("max_requests_per_minute", maxRequestsPerMinute)
             writer.field("revision", revision)
             writer.field("created_at", createdAt)
             writer.field("archived_at", archivedAt)

@@ -10,9 +10,11 @@ public struct BudgetPeriodRecord: Sendable {
     /// How much of settled and held is drawn on bursts.
     public let burst: Amount
     public let overage: Amount
+    public let finalCalls: Int64
 
     init(_ row: Row) throws(PostgresError) {
-        (subject, periodStart, settled, held, burst, overage) = try row.decode(as: (String, Instant, Amount, Amount, Amount, Amount).self)
+        (subject, periodStart, settled, held, burst, overage, finalCalls) = try row.decode(
+            as: (String, Instant, Amount, Amount, Amount, Amount, Int64).self)
     }
 }
 
@@ -37,7 +39,7 @@ extension Store {
             let timeZone = try Store.organization(organization, connection).timeZone
             let result = try connection.query(
                 """
-                SELECT subject, period_start, settled, held, burst, overage FROM budget_periods
+                SELECT subject, period_start, settled, held, burst, overage, final_calls FROM budget_periods
                 WHERE organization_id = \(organization) AND budget_id = \(id)
                   AND (\(after?.periodStart)::timestamptz IS NULL OR period_start < \(after?.periodStart)
                        OR (period_start = \(after?.periodStart) AND subject > \(after?.subject)))

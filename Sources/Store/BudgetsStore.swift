@@ -17,6 +17,12 @@ public struct BudgetRecord: Sendable {
     public var enforcement: Enforcement
     public var activeFrom: Instant?
     public var activeTo: Instant?
+    /// `{"from_percent":80,"models":{"gpt-4o":"gpt-4o-mini"}}`.
+    public var degrade: JSONB?
+    /// `{"calls":3,"model":"gpt-4o-mini","max_output_tokens":200}`.
+    public var finalCall: JSONB?
+    /// The tier whose cap on requests a minute this is; it changes with the tier.
+    public let tier: TierID?
     public let revision: Int64
     public let createdAt: Instant
     public let archivedAt: Instant?
@@ -28,11 +34,11 @@ public struct BudgetRecord: Sendable {
         let anchor: (day: Int64, month: Int64)
         (
             id, name, team, project, match, words.per, words.unit, words.period, anchor.day, anchor.month, amount, thresholds,
-            limitVersion, words.enforcement, activeFrom, activeTo, revision, createdAt, archivedAt
+            limitVersion, words.enforcement, activeFrom, activeTo, degrade, finalCall, tier, revision, createdAt, archivedAt
         ) = try row.decode(
             as: (
                 BudgetID, String, TeamID?, ProjectID?, JSONB, String?, String, String, Int64, Int64, Amount, [Int64],
-                Int64, String, Instant?, Instant?, Int64, Instant, Instant?
+                Int64, String, Instant?, Instant?, JSONB?, JSONB?, TierID?, Int64, Instant, Instant?
             ).self)
         guard let unit = BudgetUnit(rawValue: words.unit), let period = Period(rawValue: words.period),
             let enforcement = Enforcement(rawValue: words.enforcement)
@@ -62,10 +68,13 @@ public struct NewBudget: Sendable {
     public let enforcement: Enforcement
     public let activeFrom: Instant?
     public let activeTo: Instant?
+    public let degrade: JSONB?
+    public let finalCall: JSONB?
 
     public init(
         id: BudgetID, name: String, scope: BudgetScope, match: JSONB, per: BudgetPer?, unit: BudgetUnit, rule: PeriodRule,
-        amount: Amount, thresholds: [Int64], enforcement: Enforcement, activeFrom: Instant?, activeTo: Instant?
+        amount: Amount, thresholds: [Int64], enforcement: Enforcement, activeFrom: Instant?, activeTo: Instant?,
+        degrade: JSONB?, finalCall: JSONB?
     ) {
         self.id = id
         self.name = name
@@ -79,6 +88,8 @@ public struct NewBudget: Sendable {
         self.enforcement = enforcement
         self.activeFrom = activeFrom
         self.activeTo = activeTo
+        self.degrade = degrade
+        self.finalCall = finalCall
     }
 }
 
@@ -101,11 +112,11 @@ extension Store {
                 """
                 INSERT INTO budgets
                     (organization_id, id, name, team_id, project_id, match, per, unit, period, anchor_day, anchor_month, amount,
-                     thresholds, enforcement, active_from, active_to)
+                     thresholds, enforcement, active_from, active_to, degrade, final_call)
                 VALUES (\(organization), \(budget.id), \(budget.name), \(team), \(project), \(budget.match), \(budget.per?.rawValue),
                         \(budget.unit.rawValue), \(budget.rule.period.rawValue), \(budget.rule.anchorDay), \(budget.rule.anchorMonth),
                         \(budget.amount), \(budget.thresholds), \(budget.enforcement.rawValue), \(budget.activeFrom),
-                        \(budget.activeTo))
+                        \(budget.activeTo), \(budget.degrade), \(budget.finalCall))
                 """)
             try connection.query(Store.limit(of: budget.id, in: organization, setBy: setBy))
             return try Store.budget(budget.id, of: organization, connection)
@@ -124,7 +135,7 @@ extension Store {
             let result = try connection.query(
                 """
                 SELECT id, name, team_id, project_id, match, per, unit, period, anchor_day, anchor_month, amount, thresholds,
-                       limit_version, enforcement, active_from, active_to, revision, created_at, archived_at
+                       limit_version, enforcement, active_from, active_to, degrade, final_call, tier_id, revision, created_at, archived_at
                 FROM budgets
                 WHERE organization_id = \(organization) AND id > \(after) AND archived_at IS NULL
                   AND (\(teams) IS NULL OR team_id = ANY (\(teams)) OR project_id IN (
@@ -142,6 +153,7 @@ extension Store {
         try await configure(organization) { connection in
             let before = try Store.budget(id, of: organization, connection)
             try Store.check(revision: before.revision, archivedAt: before.archivedAt, against: ifRevision)
+            guard before.tier == nil else { throw AdminRefusal.inUse("It keeps a cap of a tier: change that at the tier.") }
             var budget = before
             try change(&budget)
             let isNewLimit = budget.amount != before.amount || budget.thresholds != before.thresholds
@@ -150,6 +162,7 @@ extension Store {
                 UPDATE budgets
                 SET name = \(budget.name), match = \(budget.match), amount = \(budget.amount), thresholds = \(budget.thresholds),
                     enforcement = \(budget.enforcement.rawValue), active_from = \(budget.activeFrom), active_to = \(budget.activeTo),
+                    degrade = \(budget.degrade), final_call = \(budget.finalCall),
                     limit_version = limit_version + \(Int64(isNewLimit ? 1 : 0)), revision = revision + 1
                 WHERE organization_id = \(organization) AND id = \(id)
                 """)
@@ -163,6 +176,7 @@ extension Store {
         try await configure(organization) { connection in
             let budget = try Store.budget(id, of: organization, connection)
             try Store.check(revision: budget.revision, archivedAt: budget.archivedAt, against: ifRevision)
+            guard budget.tier == nil else { throw AdminRefusal.inUse("It keeps a cap of a tier: take that away at the tier.") }
             try connection.query(
                 """
                 UPDATE budgets SET archived_at = now(), revision = revision + 1
@@ -177,7 +191,7 @@ extension Store {
         let result = try connection.query(
             """
             SELECT id, name, team_id, project_id, match, per, unit, period, anchor_day, anchor_month, amount, thresholds,
-                   limit_version, enforcement, active_from, active_to, revision, created_at, archived_at
+                   limit_version, enforcement, active_from, active_to, degrade, final_call, tier_id, revision, created_at, archived_at
             FROM budgets WHERE organization_id = \(organization) AND id = \(id)
             """)
         guard let row = result.rows.first else { throw AdminRefusal.notFound }
@@ -185,7 +199,7 @@ extension Store {
     }
 
     /// Records the limit as the budget's row now has it.
-    private static func limit(of id: BudgetID, in organization: OrganizationID, setBy: APIKeyID) -> Query {
+    static func limit(of id: BudgetID, in organization: OrganizationID, setBy: APIKeyID) -> Query {
         """
         INSERT INTO budget_limits (organization_id, budget_id, limit_version, amount, thresholds, set_by)
         SELECT organization_id, id, limit_version, amount, thresholds, \(setBy) FROM budgets

@@ -21,7 +21,8 @@ public enum ConfigurationReads {
             WHERE organization_id = \(id) AND archived_at IS NULL
             """,
             """
-            SELECT id, name, rank, models, max_output_tokens FROM tiers WHERE organization_id = \(id) AND archived_at IS NULL
+            SELECT id, name, rank, models, max_output_tokens, max_input_tokens FROM tiers
+            WHERE organization_id = \(id) AND archived_at IS NULL
             """,
             """
             SELECT id, name, project_id, environment, expires_at, revoked_at IS NOT NULL FROM api_keys
@@ -29,7 +30,7 @@ public enum ConfigurationReads {
             """,
             """
             SELECT id, name, team_id, project_id, match, per, unit, period, anchor_day, anchor_month, amount, thresholds, limit_version,
-                   enforcement, active_from, active_to, archived_at IS NOT NULL, threshold_amounts
+                   enforcement, active_from, active_to, archived_at IS NOT NULL, threshold_amounts, degrade, final_call, tier_id
             FROM budgets WHERE organization_id = \(id) ORDER BY id
             """,
             """
@@ -99,8 +100,12 @@ public enum ConfigurationReads {
         }
         var tiers: [Tier] = []
         for row in results[3].rows {
-            let (id, name, rank, models, maximum) = try row.decode(as: (TierID, String, Int64, [String], Int64).self)
-            tiers.append(Tier(id: id, name: name, rank: rank, models: models.compactMap { Pattern($0) }, maxOutputTokens: maximum))
+            let (id, name, rank, models, maxOutput, maxInput) = try row.decode(
+                as: (TierID, String, Int64, [String], Int64, Int64?).self)
+            tiers.append(
+                Tier(
+                    id: id, name: name, rank: rank, models: models.compactMap { Pattern($0) }, maxOutputTokens: maxOutput,
+                    maxInputTokens: maxInput))
         }
         var apiKeys: [APIKey] = []
         for row in results[4].rows {
@@ -132,7 +137,7 @@ public enum ConfigurationReads {
         let columns = try row.decode(
             as: (
                 BudgetID, String, TeamID?, ProjectID?, JSONB, String?, String, String,
-                Int64, Int64, Amount, [Int64], Int64, String, Instant?, Instant?, Bool, [Amount]
+                Int64, Int64, Amount, [Int64], Int64, String, Instant?, Instant?, Bool, [Amount], JSONB?, JSONB?, TierID?
             ).self)
         let scope: BudgetScope =
             if let team = columns.2 { .team(team) } else if let project = columns.3 { .project(project) } else { .organization }
@@ -140,11 +145,16 @@ public enum ConfigurationReads {
             let enforcement = Enforcement(rawValue: columns.13), let match = BudgetMatch(column: columns.4),
             let rule = PeriodRule(period: period, anchorDay: Int(columns.8), anchorMonth: Int(columns.9))
         else { throw .decoding("a budget with an unknown word") }
+        var degrade: Degrade?
+        if let column = columns.18 { degrade = try Degrade(column: column) }
+        var finalCall: FinalCall?
+        if let column = columns.19 { finalCall = try FinalCall(column: column) }
         return Budget(
             id: columns.0, name: columns.1, scope: scope, match: match, per: columns.5.flatMap { BudgetPer(rawValue: $0) }, unit: unit,
             rule: rule, amount: columns.10,
             thresholds: columns.11.map { Int($0) }, thresholdAmounts: columns.17, limitVersion: columns.12, enforcement: enforcement,
-            activeFrom: columns.14, activeTo: columns.15, isArchived: columns.16, bursts: bursts[columns.0] ?? [])
+            activeFrom: columns.14, activeTo: columns.15, isArchived: columns.16, bursts: bursts[columns.0] ?? [], degrade: degrade,
+            finalCall: finalCall, tier: columns.20)
     }
 }
 
@@ -172,6 +182,26 @@ public struct CatalogueRows: Sendable {
                 prices: PriceSheet(rates: listed.prices.list, contracted: rates))
         }
         return catalogue
+    }
+}
+
+extension Degrade {
+    /// Reads `{"from_percent":80,"models":{"gpt-4o":"gpt-4o-mini"}}`.
+    init(column: JSONB) throws(PostgresError) {
+        guard let members = (try? JSON.parse(column.bytes))?.object, let percent = members["from_percent"]?.int64,
+            let pairs = members["models"]?.object
+        else { throw .decoding("a degrade rule that is none") }
+        self.init(fromPercent: Int(percent), models: Dictionary(pairs.map { ($0.name, $0.value.string ?? "") }) { first, _ in first })
+    }
+}
+
+extension FinalCall {
+    /// Reads `{"calls":3,"model":"gpt-4o-mini","max_output_tokens":200}`.
+    init(column: JSONB) throws(PostgresError) {
+        guard let members = (try? JSON.parse(column.bytes))?.object, let calls = members["calls"]?.int64,
+            let model = members["model"]?.string, let maxOutputTokens = members["max_output_tokens"]?.int64
+        else { throw .decoding("a final call that is none") }
+        self.init(calls: calls, model: model, maxOutputTokens: maxOutputTokens)
     }
 }
 

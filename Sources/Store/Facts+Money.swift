@@ -42,13 +42,13 @@ extension Fact {
             WHERE coalesce(c.held, 0) <> coalesce(h.quantity, 0) LIMIT 5
             """
         },
-        Fact(name: "never_over", law: 1, meaning: "Settled and held never pass what the budget allowed, but by recorded overage") {
+        Fact(name: "never_over", law: 1, meaning: "Settled and held never pass what the budget allowed, but by recorded overage and final calls") {
             organization in
             """
-            SELECT count(*) OVER (), format('budget %s, subject «%s», period %s: settled %s + held %s − burst %s, ceiling %s + overage %s', budget_id,
-                                            subject, period_start, settled, held, burst, ceiling, overage)
+            SELECT count(*) OVER (), format('budget %s, subject «%s», period %s: settled %s + held %s − burst %s, ceiling %s + overage %s + final calls %s',
+                                            budget_id, subject, period_start, settled, held, burst, ceiling, overage, final_held)
             FROM budget_periods WHERE organization_id = \(organization)
-                 AND (settled + held - burst > ceiling + overage OR held < 0 OR overage < 0) LIMIT 5
+                 AND (settled + held - burst > ceiling + overage + final_held OR held < 0 OR overage < 0) LIMIT 5
             """
         },
         Fact(name: "bursts_are_drawn", law: 5, meaning: "A burst's settled and held are what entries and open reservations drew on it") {

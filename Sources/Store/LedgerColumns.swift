@@ -19,6 +19,8 @@ extension Draw {
                     writer.field("amount", draw.amount)
                     writer.field("settled", draw.settled)
                     writer.field("held", draw.held)
+                    if draw.isFinalCall { writer.field("final_call", true) }
+                    if draw.beyond > .zero { writer.field("beyond", draw.beyond) }
                     if draw.burst != .zero { writer.field("burst", draw.burst) }
                     guard !draw.bursts.isEmpty else { return }
                     // An array, because jsonb does not keep the order of members.
@@ -52,7 +54,8 @@ extension Draw {
                 Draw(
                     counter: CounterID(budget: budget, subject: subject, periodStart: start), quantity: quantity,
                     bursts: try shares(element["bursts"]), amount: amount,
-                    burst: element["burst"]?.string.flatMap { Amount($0) } ?? .zero, settled: settled, held: held))
+                    burst: element["burst"]?.string.flatMap { Amount($0) } ?? .zero, settled: settled, held: held,
+                    isFinalCall: element["final_call"] == true, beyond: element["beyond"]?.string.flatMap { Amount($0) } ?? .zero))
         }
         return draws
     }
@@ -66,6 +69,42 @@ extension Draw {
             shares.append(BurstShare(burst: burst, quantity: quantity))
         }
         return shares
+    }
+}
+
+extension Substitution {
+    /// `[{"kind":"degraded","budget":"<uuid>","model":"gpt-4o-mini","from_percent":80}]`; NULL when there are none.
+    public static func encode(_ substitutions: [Substitution]) -> JSONB? {
+        guard !substitutions.isEmpty else { return nil }
+        var writer = JSONWriter(capacity: substitutions.count * 150 + 2)
+        writer.array { writer in
+            for substitution in substitutions {
+                writer.object { writer in
+                    writer.field("kind", substitution.kind.rawValue)
+                    writer.field("budget", substitution.budget.hexadecimal)
+                    writer.field("model", substitution.model)
+                    if let percent = substitution.fromPercent { writer.field("from_percent", Int64(percent)) }
+                    if let reason = substitution.reason { writer.field("reason", reason) }
+                }
+            }
+        }
+        return JSONB(bytes: writer.bytes)
+    }
+
+    static func decode(_ column: JSONB?) throws(PostgresError) -> [Substitution] {
+        guard let column else { return [] }
+        guard let elements = (try? JSON.parse(column.bytes))?.array else { throw .decoding("substitutions that are no JSON array") }
+        var substitutions: [Substitution] = []
+        for element in elements {
+            guard let kind = element["kind"]?.string.flatMap({ Kind(rawValue: $0) }),
+                let budget = element["budget"]?.string.flatMap({ BudgetID(hexadecimal: $0) }), let model = element["model"]?.string
+            else { throw .decoding("a substitution with a missing or malformed member") }
+            substitutions.append(
+                Substitution(
+                    kind: kind, budget: budget, model: model, fromPercent: element["from_percent"]?.int64.map { Int($0) },
+                    reason: element["reason"]?.string))
+        }
+        return substitutions
     }
 }
 

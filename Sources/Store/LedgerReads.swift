@@ -8,7 +8,7 @@ public enum LedgerReads {
     public static func counters(_ counters: [(OrganizationID, CounterID)]) -> Query {
         """
         SELECT p.organization_id, p.budget_id, p.subject, p.period_start, p.settled, p.held, p.burst, p.ceiling, p.overage,
-               p.alerted_version, p.alerted_threshold, p.alerted_amount
+               p.final_calls, p.final_held, p.alerted_version, p.alerted_threshold, p.alerted_amount
         FROM unnest(\(counters.map(\.0)), \(counters.map(\.1.budget)), \(counters.map(\.1.subject)), \(counters.map(\.1.periodStart)))
              AS wanted (organization_id, budget_id, subject, period_start)
         JOIN budget_periods AS p USING (organization_id, budget_id, subject, period_start)
@@ -19,15 +19,19 @@ public enum LedgerReads {
         var counters: [(OrganizationID, CounterID, Counter)] = []
         counters.reserveCapacity(result.rows.count)
         for row in result.rows {
-            let (organization, budget, subject, start, settled, held, burst, ceiling, overage, version, threshold, alerted) =
-                try row.decode(
-                    as: (OrganizationID, BudgetID, String, Instant, Amount, Amount, Amount, Amount?, Amount, Int64, Int64, Amount).self)
+            let (
+                organization, budget, subject, start, settled, held, burst, ceiling, overage, finalCalls, finalHeld, version, threshold,
+                alerted
+            ) = try row.decode(
+                as: (
+                    OrganizationID, BudgetID, String, Instant, Amount, Amount, Amount, Amount?, Amount, Int64, Amount, Int64, Int64, Amount
+                ).self)
             counters.append(
                 (
                     organization, CounterID(budget: budget, subject: subject, periodStart: start),
                     Counter(
-                        settled: settled, held: held, burst: burst, ceiling: ceiling, overage: overage, alertedVersion: version,
-                        alertedThreshold: threshold, alertedAmount: alerted)
+                        settled: settled, held: held, burst: burst, ceiling: ceiling, overage: overage, finalCalls: finalCalls,
+                        finalHeld: finalHeld, alertedVersion: version, alertedThreshold: threshold, alertedAmount: alerted)
                 ))
         }
         return counters
@@ -57,7 +61,8 @@ public enum LedgerReads {
         """
         SELECT r.organization_id, r.id, r.project_id, r.request_id, r.request_sha256, r.attribution_id, r.state, r.model,
                r.requested_model, r.provider, r.service_tier, r.end_user, r.feature, r.tags, r.held, r.max_output_tokens, r.draws,
-               r.created_at, r.expires_at, r.settle_sha256, e.booked_at, e.lines, e.cost, e.overage, e.draws, e.is_late
+               r.created_at, r.expires_at, r.settle_sha256, e.booked_at, e.lines, e.cost, e.overage, e.draws, e.is_late,
+               r.substitutions
         FROM unnest(\(ids.map(\.0)), \(ids.map(\.1))) AS wanted (organization_id, id)
         JOIN reservations AS r USING (organization_id, id)
         LEFT JOIN ledger_entries AS e
@@ -70,7 +75,8 @@ public enum LedgerReads {
         """
         SELECT r.organization_id, r.id, r.project_id, r.request_id, r.request_sha256, r.attribution_id, r.state, r.model,
                r.requested_model, r.provider, r.service_tier, r.end_user, r.feature, r.tags, r.held, r.max_output_tokens, r.draws,
-               r.created_at, r.expires_at, r.settle_sha256, e.booked_at, e.lines, e.cost, e.overage, e.draws, e.is_late
+               r.created_at, r.expires_at, r.settle_sha256, e.booked_at, e.lines, e.cost, e.overage, e.draws, e.is_late,
+               r.substitutions
         FROM unnest(\(requests.map(\.0)), \(requests.map(\.1.project)), \(requests.map(\.1.text)))
              AS wanted (organization_id, project_id, request_id)
         JOIN reservations AS r USING (organization_id, project_id, request_id)
@@ -90,7 +96,7 @@ public enum LedgerReads {
             as: (
                 OrganizationID, ReservationID, ProjectID, String, Bytea, AttributionID, String, String,
                 String, String, String, String?, String?, JSONB?, Amount, Int64, JSONB,
-                Instant, Instant, Bytea?, Instant?, JSONB?, Amount?, Amount?, JSONB?, Bool?
+                Instant, Instant, Bytea?, Instant?, JSONB?, Amount?, Amount?, JSONB?, Bool?, JSONB?
             ).self)
         let id = columns.1
         var entry: Entry?
@@ -102,7 +108,8 @@ public enum LedgerReads {
         guard let state = Reservation.State(rawValue: columns.6) else { throw PostgresError.decoding("an unknown reservation state") }
         let reservation = Reservation(
             id: id, request: RequestID(project: columns.2, text: columns.3), content: columns.4.bytes, attribution: columns.5,
-            state: state, model: columns.7, requestedModel: columns.8, provider: columns.9, serviceTier: columns.10,
+            state: state, model: columns.7, requestedModel: columns.8, substitutions: try Substitution.decode(columns.26),
+            provider: columns.9, serviceTier: columns.10,
             endUser: columns.11, feature: columns.12, tags: columns.13?.text, held: columns.14, maxOutputTokens: columns.15,
             draws: try Draw.decode(columns.16), createdAt: columns.17, expiresAt: columns.18, settleContent: columns.19?.bytes,
             entry: entry)

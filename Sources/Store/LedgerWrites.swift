@@ -49,22 +49,23 @@ public enum LedgerWrites {
                 WHERE f.organization_id = seen.organization_id AND f.version = seen.version RETURNING 1
             ), counters AS (
                 INSERT INTO budget_periods
-                    (organization_id, budget_id, subject, period_start, settled, held, burst, ceiling, overage, alerted_version,
-                     alerted_threshold, alerted_amount)
+                    (organization_id, budget_id, subject, period_start, settled, held, burst, ceiling, overage, final_calls, final_held,
+                     alerted_version, alerted_threshold, alerted_amount)
                 SELECT * FROM unnest(
                     \(counters.map(\.0)), \(counters.map(\.1.budget)), \(counters.map(\.1.subject)), \(counters.map(\.1.periodStart)),
                     \(counters.map(\.2.settled)), \(counters.map(\.2.held)), \(counters.map(\.2.burst)), \(counters.map(\.2.ceiling)),
-                    \(counters.map(\.2.overage)), \(counters.map(\.2.alertedVersion)), \(counters.map(\.2.alertedThreshold)),
-                    \(counters.map(\.2.alertedAmount)))
+                    \(counters.map(\.2.overage)), \(counters.map(\.2.finalCalls)), \(counters.map(\.2.finalHeld)),
+                    \(counters.map(\.2.alertedVersion)), \(counters.map(\.2.alertedThreshold)), \(counters.map(\.2.alertedAmount)))
                 ON CONFLICT (organization_id, budget_id, subject, period_start) DO UPDATE SET
                     settled = EXCLUDED.settled, held = EXCLUDED.held, burst = EXCLUDED.burst, ceiling = EXCLUDED.ceiling,
-                    overage = EXCLUDED.overage, alerted_version = EXCLUDED.alerted_version,
-                    alerted_threshold = EXCLUDED.alerted_threshold, alerted_amount = EXCLUDED.alerted_amount
+                    overage = EXCLUDED.overage, final_calls = EXCLUDED.final_calls, final_held = EXCLUDED.final_held,
+                    alerted_version = EXCLUDED.alerted_version, alerted_threshold = EXCLUDED.alerted_threshold,
+                    alerted_amount = EXCLUDED.alerted_amount
             ), made AS (
                 INSERT INTO reservations
                     (organization_id, id, project_id, request_id, request_sha256, attribution_id, state, model, requested_model,
                      provider, service_tier, end_user, feature, tags, held, max_output_tokens, draws, created_at, expires_at,
-                     resolved_at, settle_sha256)
+                     resolved_at, settle_sha256, substitutions)
                 SELECT * FROM unnest(
                     \(new.map(\.organization)), \(new.map(\.reservation.id)), \(new.map(\.reservation.request.project)),
                     \(new.map(\.reservation.request.text)), \(new.map { Bytea($0.reservation.content) }),
@@ -74,7 +75,7 @@ public enum LedgerWrites {
                     \(new.map { $0.reservation.tags.map { JSONB(text: $0) } }), \(new.map(\.reservation.held)),
                     \(new.map(\.reservation.maxOutputTokens)), \(new.map { Draw.encode($0.reservation.draws) }),
                     \(new.map(\.reservation.createdAt)), \(new.map(\.reservation.expiresAt)), \(new.map(\.resolution?.at)),
-                    \(new.map { $0.resolution?.content.map { Bytea($0) } }))
+                    \(new.map { $0.resolution?.content.map { Bytea($0) } }), \(new.map { Substitution.encode($0.reservation.substitutions) }))
             ), ended AS (
                 UPDATE reservations AS r SET state = e.state, resolved_at = e.resolved_at, settle_sha256 = e.settle_sha256
                 FROM unnest(
@@ -86,7 +87,7 @@ public enum LedgerWrites {
                 INSERT INTO ledger_entries
                     (organization_id, id, reservation_id, attribution_id, occurred_at, booked_at, request_id, model, requested_model,
                      provider, service_tier, end_user, feature, tags, lines, cost, overage, draws, is_late, outcome,
-                     provider_request_id, latency_ms, version)
+                     provider_request_id, latency_ms, version, substitutions)
                 SELECT * FROM unnest(
                     \(entries.map(\.0)), \(entries.map(\.2.id)), \(entries.map(\.1.id)), \(entries.map(\.1.attribution)),
                     \(entries.map(\.1.createdAt)), \(entries.map(\.2.bookedAt)), \(entries.map(\.1.request.text)),
@@ -96,7 +97,7 @@ public enum LedgerWrites {
                     \(entries.map(\.2.cost)), \(entries.map(\.2.overage)), \(entries.map { Draw.encode($0.2.draws) }),
                     \(entries.map(\.2.isLate)), \(entries.map { $0.2.report?.outcome ?? "ok" }),
                     \(entries.map { $0.2.report?.providerRequestID }), \(entries.map { $0.2.report?.latencyMilliseconds }),
-                    \(entries.map { raised[$0.0] }))
+                    \(entries.map { raised[$0.0] }), \(entries.map { Substitution.encode($0.1.substitutions) }))
             )
             SELECT 1 / (count(*) = \(Int64(fences.count)))::int FROM raised
             """

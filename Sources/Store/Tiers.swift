@@ -11,29 +11,40 @@ public struct TierRecord: Sendable {
     /// Who must approve access: `none`, `team_lead` or `organization_admin`.
     public var approval: String
     public var maxOutputTokens: Int64
+    /// Of one call; nil: whatever the model takes.
+    public var maxInputTokens: Int64?
+    /// Of each project on the tier; nil: no cap.
+    public var maxRequestsPerMinute: Int64?
     public let revision: Int64
     public let createdAt: Instant
     public let archivedAt: Instant?
 
     init(_ row: Row) throws(PostgresError) {
-        (id, name, rank, models, approval, maxOutputTokens, revision, createdAt, archivedAt) = try row.decode(
-            as: (TierID, String, Int64, [String], String, Int64, Int64, Instant, Instant?).self)
+        (
+            id, name, rank, models, approval, maxOutputTokens, maxInputTokens, maxRequestsPerMinute, revision, createdAt, archivedAt
+        ) = try row.decode(
+            as: (TierID, String, Int64, [String], String, Int64, Int64?, Int64?, Int64, Instant, Instant?).self)
     }
 }
 
 extension Store {
     public func createTier(
         _ id: TierID, of organization: OrganizationID, name: String, rank: Int64, models: [String], approval: String,
-        maxOutputTokens: Int64
+        maxOutputTokens: Int64, maxInputTokens: Int64?, maxRequestsPerMinute: Int64?, setBy: APIKeyID
     ) async throws -> TierRecord {
         try await configure(organization) { connection in
             let result = try connection.query(
                 """
-                INSERT INTO tiers (organization_id, id, name, rank, models, approval, max_output_tokens)
-                VALUES (\(organization), \(id), \(name), \(rank), \(models), \(approval), \(maxOutputTokens))
-                RETURNING id, name, rank, models, approval, max_output_tokens, revision, created_at, archived_at
+                INSERT INTO tiers
+                    (organization_id, id, name, rank, models, approval, max_output_tokens, max_input_tokens, max_requests_per_minute)
+                VALUES (\(organization), \(id), \(name), \(rank), \(models), \(approval), \(maxOutputTokens), \(maxInputTokens),
+                        \(maxRequestsPerMinute))
+                RETURNING id, name, rank, models, approval, max_output_tokens, max_input_tokens, max_requests_per_minute, revision,
+                          created_at, archived_at
                 """)
-            return try TierRecord(result.rows[0])
+            let tier = try TierRecord(result.rows[0])
+            try Store.keepCap(of: tier, in: organization, setBy: setBy, connection)
+            return tier
         }
     }
 
@@ -45,7 +56,8 @@ extension Store {
         try await read { connection in
             let result = try connection.query(
                 """
-                SELECT id, name, rank, models, approval, max_output_tokens, revision, created_at, archived_at FROM tiers
+                SELECT id, name, rank, models, approval, max_output_tokens, max_input_tokens, max_requests_per_minute, revision,
+                          created_at, archived_at FROM tiers
                 WHERE organization_id = \(organization) AND id > \(after) AND archived_at IS NULL
                 ORDER BY id LIMIT \(limit + 1)
                 """)
@@ -54,7 +66,8 @@ extension Store {
     }
 
     public func changeTier(
-        _ id: TierID, of organization: OrganizationID, ifRevision: Int64?, _ change: @Sendable (inout TierRecord) throws -> Void
+        _ id: TierID, of organization: OrganizationID, ifRevision: Int64?, setBy: APIKeyID,
+        _ change: @Sendable (inout TierRecord) throws -> Void
     ) async throws -> TierRecord {
         try await configure(organization) { connection in
             var tier = try Store.tier(id, of: organization, connection)
@@ -64,11 +77,15 @@ extension Store {
                 """
                 UPDATE tiers
                 SET name = \(tier.name), rank = \(tier.rank), models = \(tier.models), approval = \(tier.approval),
-                    max_output_tokens = \(tier.maxOutputTokens), revision = revision + 1
+                    max_output_tokens = \(tier.maxOutputTokens), max_input_tokens = \(tier.maxInputTokens),
+                    max_requests_per_minute = \(tier.maxRequestsPerMinute), revision = revision + 1
                 WHERE organization_id = \(organization) AND id = \(id)
-                RETURNING id, name, rank, models, approval, max_output_tokens, revision, created_at, archived_at
+                RETURNING id, name, rank, models, approval, max_output_tokens, max_input_tokens, max_requests_per_minute, revision,
+                          created_at, archived_at
                 """)
-            return try TierRecord(result.rows[0])
+            let changed = try TierRecord(result.rows[0])
+            try Store.keepCap(of: changed, in: organization, setBy: setBy, connection)
+            return changed
         }
     }
 
@@ -88,6 +105,11 @@ extension Store {
                 UPDATE tiers SET archived_at = now(), revision = revision + 1
                 WHERE organization_id = \(organization) AND id = \(id)
                 """)
+            try connection.query(
+                """
+                UPDATE budgets SET archived_at = now(), revision = revision + 1
+                WHERE organization_id = \(organization) AND tier_id = \(id) AND archived_at IS NULL
+                """)
         }
     }
 
@@ -96,7 +118,8 @@ extension Store {
     ) throws -> TierRecord {
         let result = try connection.query(
             """
-            SELECT id, name, rank, models, approval, max_output_tokens, revision, created_at, archived_at FROM tiers
+            SELECT id, name, rank, models, approval, max_output_tokens, max_input_tokens, max_requests_per_minute, revision,
+                          created_at, archived_at FROM tiers
             WHERE organization_id = \(organization) AND id = \(id)
             """)
         guard let row = result.rows.first else { throw AdminRefusal.notFound }

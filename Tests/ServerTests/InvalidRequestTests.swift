@@ -30,14 +30,28 @@ import Testing
                 "amount_per_million": "0.15", "valid_from": "2026-01-01T00:00:00Z", "source": "a page",
             ]
         ),
-        (.post, "/v1/tiers", ["name": "N", "rank": 7, "models": ["gpt-*"], "approval": "team_lead", "max_output_tokens": 4096]),
-        (.patch, "/v1/tiers/$tier", ["name": "N", "rank": 3, "models": ["gpt-*"], "approval": "none", "max_output_tokens": 4096]),
+        (
+            .post, "/v1/tiers",
+            [
+                "name": "N", "rank": 7, "models": ["gpt-*"], "approval": "team_lead", "max_output_tokens": 4096,
+                "max_input_tokens": 100_000, "max_requests_per_minute": 600,
+            ]
+        ),
+        (
+            .patch, "/v1/tiers/$tier",
+            [
+                "name": "N", "rank": 3, "models": ["gpt-*"], "approval": "none", "max_output_tokens": 4096, "max_input_tokens": nil,
+                "max_requests_per_minute": 60,
+            ]
+        ),
         (
             .post, "/v1/budgets",
             [
                 "name": "N", "scope": ["project": "$project"], "match": ["models": ["gpt-*"], "end_users": ["*"]], "per": "end_user",
                 "unit": "usd", "period": "quarter", "anchor_day": 31, "anchor_month": 4, "amount": "5000.50", "thresholds": [50, 100],
                 "enforcement": "warn", "active_from": "2026-01-01T00:00:00Z", "active_to": "2027-01-01T00:00:00Z",
+                "degrade": ["from_percent": 80, "models": ["gpt-4o": "gpt-4o-mini"]],
+                "final_call": ["calls": 3, "model": "gpt-4o-mini", "max_output_tokens": 200],
             ]
         ),
         (
@@ -51,7 +65,8 @@ import Testing
             .patch, "/v1/budgets/$budget",
             [
                 "name": "N", "match": ["providers": ["acme"]], "amount": ["amount": "7", "currency": "USD"], "thresholds": [],
-                "enforcement": "shadow", "active_from": nil, "active_to": "2099-01-01T00:00:00Z",
+                "enforcement": "shadow", "active_from": nil, "active_to": "2099-01-01T00:00:00Z", "degrade": nil,
+                "final_call": ["calls": 1, "model": "model-a", "max_output_tokens": 10],
             ]
         ),
         (.post, "/v1/bursts/$burst/approve", ["reason": "N"]), (.post, "/v1/bursts/$other/deny", ["reason": "N"]),

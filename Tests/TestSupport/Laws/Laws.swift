@@ -304,7 +304,8 @@ package struct Laws: Sendable {
         let (priced, hasUnpriced) = cost(of: usage, model: call.body.model)
         let cost = hasUnpriced ? max(priced, call.hold) : priced
         var answer = Answer(isLate ? "settled late" : "settled", amount: cost)
-        for part in call.parts {
+        // A rate limit that is long over takes no more costs: its counter may be gone. What is still held there is booked.
+        for part in call.parts where !((isLate || part.quantity == 0) && isLongOver(part.place, now)) {
             let rule = setting.budgets[part.place.budget]
             let spent = quantity(usd: cost, tokens: usage.input + usage.cached + usage.output, in: rule.unit)
             let before = counts[part.place]?.settled ?? 0
@@ -333,6 +334,10 @@ package struct Laws: Sendable {
         calls[name]?.usage = usage
         calls[name]?.settlement = answer
         return answer
+    }
+
+    private func isLongOver(_ place: Place, _ now: Int) -> Bool {
+        [.minute, .hour].contains(setting.budgets[place.budget].period.length) && isOver(place, now - 7200)
     }
 
     private func isOver(_ place: Place, _ now: Int) -> Bool {
