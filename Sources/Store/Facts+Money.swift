@@ -42,7 +42,7 @@ extension Fact {
             WHERE coalesce(c.held, 0) <> coalesce(h.quantity, 0) LIMIT 5
             """
         },
-        Fact(name: "never_over", law: 1, meaning: "Settled and held never pass what the budget allowed, but by recorded overage and final calls") {
+        Fact(name: "never_over", law: 1, meaning: "Settled and held never pass what the budget allowed, but by overage and final calls") {
             organization in
             """
             SELECT count(*) OVER (), format('budget %s, subject «%s», period %s: settled %s + held %s − burst %s, ceiling %s + overage %s + final calls %s',

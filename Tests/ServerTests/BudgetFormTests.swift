@@ -34,7 +34,8 @@ import Testing
             let budget = try await world.budget("1")
             let rule: JSON = ["degrade": ["from_percent": 80, "models": ["model-a": "model-b"]]]
             let changed = try await served.owner.patch("/v1/budgets/\(budget)", rule)
-            #expect(changed.status == 200 && changed.body["degrade"]?["models"] == ["model-a": "model-b"] && changed.body["limit_version"] == 1, "\(changed)")
+            #expect(changed.status == 200 && changed.body["limit_version"] == 1, "\(changed)")
+            #expect(changed.body["degrade"]?["models"] == ["model-a": "model-b"])
             #expect(try await world.reserve("before").body["degraded"] == false)
             try await spend(800_000, "spent", world)
             let held = try await world.reserve("after")
