@@ -79,6 +79,8 @@ public enum Outcome: Sendable {
     case overloaded
     /// Postgres is away or did not confirm in time; nothing is known to be booked. Repeat with the same id.
     case storeUnavailable
+    /// The command cannot be carried out, however often it is repeated: a fault of ours, logged where it was found. Nothing is booked.
+    case failed
 }
 
 extension Refusal {

@@ -221,9 +221,9 @@ struct Batch {
             // The rest is decided anew without them.
         } else if error.isRetryable {
             isLocked = true
-        } else if error.kind == .timeout || error.sqlState == "55P03" || error.sqlState == "57014" {
-            // Somebody holds a lock for longer than a caller may wait. Trying one by one would only wait as often.
-            logger.warning("a batch waited too long", metadata: ["error": "\(error)", "commands": "\(open.count)"])
+        } else if error.isTransient {
+            // A lock held for longer than a caller may wait, a full disk. Trying one by one would only meet the same as often.
+            logger.warning("a batch could not be committed", metadata: ["error": "\(error)", "commands": "\(open.count)"])
             for index in open { items[index].outcome = .storeUnavailable }
         } else if open.count > 1 {
             // One of them cannot be written. By halves it is found soon, and the others do not suffer for it.
@@ -232,7 +232,7 @@ struct Batch {
             try runApart(open[half...], &memory, on: connection, logger: logger)
         } else {
             logger.error("a command could not be committed", metadata: ["error": "\(error)"])
-            items[open[0]].outcome = .storeUnavailable
+            items[open[0]].outcome = .failed
         }
     }
 

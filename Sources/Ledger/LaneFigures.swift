@@ -47,6 +47,7 @@ extension Outcome {
         case .refused(let refusal): refusal.code
         case .overloaded: "overloaded"
         case .storeUnavailable: "store_unavailable"
+        case .failed: "internal_error"
         }
     }
 }

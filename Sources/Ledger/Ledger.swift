@@ -50,7 +50,7 @@ public final class Ledger: Service {
         for lane in lanes { lane.queue.finish() }
     }
 
-    /// Carries the command out. Anything but `overloaded` and `storeUnavailable` is durable, or confirmed against what is (law 3).
+    /// Carries the command out. Anything but `overloaded`, `storeUnavailable` and `failed` is durable, or confirmed against what is (law 3).
     public func submit(_ command: Command, for organization: OrganizationID) async -> Outcome {
         await lanes[Ledger.lane(of: organization, lanes.count)].queue.submit(command, for: organization)
     }

@@ -58,6 +58,16 @@ public struct PostgresError: Error, Hashable {
     /// The same transaction may succeed when it is run again from its start: 40001 (serialization) and 40P01 (deadlock).
     public var isRetryable: Bool { sqlState == "40001" || sqlState == "40P01" }
 
+    /// Whether the fault is one of the moment: Postgres is away, full, stopping, too slow, or in conflict with itself (SQLSTATE classes
+    /// 08, 53, 57 and 58). The same may succeed later. Anything else fails as often as it is tried.
+    public var isTransient: Bool {
+        switch kind {
+        case .connection, .outcomeUnknown, .timeout, .poolExhausted, .cancelled: true
+        case .server: isRetryable || ["08", "53", "57", "58"].contains(sqlState?.prefix(2))
+        case .decoding, .encoding, .misuse: false
+        }
+    }
+
     /// A fault to be thrown by a `PostgresDecodable` whose bytes make no sense; the row adds the column's name.
     public static func decoding(_ reason: String) -> PostgresError { PostgresError(.decoding, reason) }
 

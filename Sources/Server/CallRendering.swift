@@ -183,7 +183,7 @@ extension Problem {
         case .refused(let refusal): self.init(refused: refusal, now: now)
         case .overloaded: self.init(.overloaded)
         case .storeUnavailable: self.init(.storeUnavailable, "Nothing is known to be booked. Repeat the request with the same id.")
-        case .reserved, .settled, .released, .expired, .allowance: self.init(.internalError)
+        case .reserved, .settled, .released, .expired, .allowance, .failed: self.init(.internalError)
         }
     }
 }

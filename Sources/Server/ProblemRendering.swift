@@ -21,13 +21,9 @@ extension Problem {
 
     private static func of(_ error: PostgresError) -> (problem: Problem, isFault: Bool) {
         switch error.kind {
-        case .connection, .timeout, .outcomeUnknown: (Problem(.storeUnavailable), true)
         case .poolExhausted: (Problem(.overloaded), false)
         case .cancelled: (Problem(.storeUnavailable, "The request was given up."), false)
-        case .server where error.isRetryable: (Problem(.storeUnavailable), true)
-        // Connection failures and shutdown of the server (SQLSTATE classes 08, 57 and 53): Postgres is away, nothing of ours broke.
-        case .server where ["08", "53", "57"].contains(error.sqlState?.prefix(2)): (Problem(.storeUnavailable), true)
-        default: (Problem(.internalError), true)
+        default: (Problem(error.isTransient ? .storeUnavailable : .internalError), true)
         }
     }
 

@@ -9,7 +9,7 @@ import TestSupport
 
 /// One team, one project on one tier, one API key, and one model: $1 per million input, $2 per million output tokens.
 struct World: Sendable {
-    let configuration: PostgresConfiguration
+    var configuration: PostgresConfiguration
     let organization: OrganizationID
     let team: TeamID
     let project: ProjectID
@@ -190,6 +190,7 @@ extension Outcome {
         case .refused(let refusal): "\(refusal.code)"
         case .overloaded: "overloaded"
         case .storeUnavailable: "store_unavailable"
+        case .failed: "internal_error"
         }
     }
 

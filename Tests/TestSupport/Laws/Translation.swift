@@ -253,6 +253,7 @@ package enum Translation {
         case .refused(let refusal): return Answer("\(refusal.code)")
         case .overloaded: return Answer("overloaded")
         case .storeUnavailable: return Answer("store_unavailable")
+        case .failed: return Answer("internal_error")
         }
     }
 }
