@@ -73,6 +73,9 @@ extension PostgresConfiguration {
     var forLane: PostgresConfiguration {
         var lane = self
         lane.planCacheMode = .generic
+        // A lane that falls silent between locking fences and committing holds up every other replica: it must lose them before those
+        // who wait lose patience. What a lane does meanwhile takes milliseconds; two seconds are for a machine that is out of breath.
+        lane.idleInTransactionTimeout = min(idleInTransactionTimeout, max(lockTimeout / 2, .seconds(2)))
         for setting in ["enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"] { lane.settings[setting] = "off" }
         return lane
     }
