@@ -45,6 +45,8 @@ public struct PostgresConfiguration: Sendable {
     public var lockTimeout: Duration = .seconds(5)
     /// The longest a session may sit inside a transaction doing nothing, which would hold its locks; `.zero` for no bound.
     public var idleInTransactionTimeout: Duration = .seconds(15)
+    /// How much longer than `statementTimeout` an answer may take on its way; then the connection is given up.
+    public var answerGrace: Duration = .seconds(5)
     /// How prepared statements are planned; nil for the server's default.
     public var planCacheMode: PlanCacheMode?
     /// Further session settings by name, such as `synchronous_commit`.
@@ -102,8 +104,6 @@ public struct PostgresConfiguration: Sendable {
     /// What one exchange with the server may take in all; nil for no bound. Longer than the server's own timeout, so that the
     /// server, which can say more, speaks first.
     var exchangeTimeout: Duration? { statementTimeout > .zero ? statementTimeout + answerGrace : nil }
-    /// How much longer than `statementTimeout` an answer may take on its way.
-    var answerGrace: Duration = .seconds(5)
 
     /// The keywords and values for one host.
     func keywords(for host: Host) -> [(String, String)] {
