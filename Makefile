@@ -4,10 +4,10 @@ SHELL := /bin/bash
 BURSAR := .build/release/bursar
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak bench demo lint needs build
+.PHONY: help run test soak kill faults histories bench demo lint needs build
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## Build, start a private Postgres and the server on http://127.0.0.1:8080 (ARGS="--port 9090 …")
 	@exec $(BURSAR) serve --embedded $(ARGS)
@@ -18,6 +18,21 @@ test: needs ## Build everything and run all tests, against a real Postgres
 
 soak: needs ## Hold the decision to the model of the laws for long (STEPS=number SEED=number)
 	BURSAR_STEPS=$(or $(STEPS),10000000) BURSAR_TEST_SEED=$(SEED) swift test --filter 'SimulationTests.*laws'
+
+# Further long forms of what `make test` does a little of. Each prints its seed; SEED=n repeats it.
+long = BURSAR_ROUNDS=$(or $(ROUNDS),$(1)) $(if $(SEED),BURSAR_TEST_SEED=$(SEED)) swift test --skip-build --filter
+
+kill: needs ## Kill replicas and Postgres at random moments under load and count afterwards (ROUNDS=100 SEED=n)
+	swift build --build-tests
+	$(call long,100) KillRoundsTests
+
+faults: needs ## Delay, cut, silence and slow the road to Postgres under load (ROUNDS=20 SEED=n)
+	swift build --build-tests
+	$(call long,20) FaultTests
+
+histories: needs ## Search histories of 1, 2 and 4 replicas for linearizability (ROUNDS=100 SEED=n)
+	swift build --build-tests
+	$(call long,100) ReplicaTests
 
 bench: build ## Measure reservations and cycles against a bare route and one transaction a call
 	@exec $(BURSAR) bench $(ARGS)

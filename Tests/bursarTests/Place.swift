@@ -57,7 +57,7 @@ struct Place {
         try await callers.client.shutdown()
     }
 
-    private static func serve(_ options: [String]) throws -> (Program, LoadClient) {
+    static func serve(_ options: [String]) throws -> (Program, LoadClient) {
         let program = try Program(["serve", "--port", "0", "--allow-targets", "127.0.0.0/8"] + options)
         let port = try program.line()?.firstMatch(of: #/http://127\.0\.0\.1:(\d+)/#).flatMap { Int($0.1) }
         return (program, LoadClient(host: "127.0.0.1", port: try #require(port)))
