@@ -12,9 +12,12 @@ help: ## Show this list
 run: build ## Build, start a private Postgres and the server on http://127.0.0.1:8080 (ARGS="--port 9090 …")
 	@exec $(BURSAR) serve --embedded $(ARGS)
 
+# So many tests at once: hundreds would keep each other, and the Postgres they share, waiting past every deadline they test.
+width = --experimental-maximum-parallelization-width 6
+
 test: needs ## Build everything and run all tests, against a real Postgres
 	swift build --build-tests
-	swift test
+	swift test --skip-build $(width)
 
 soak: needs ## Hold the decision to the model of the laws for long (STEPS=number SEED=number)
 	BURSAR_STEPS=$(or $(STEPS),10000000) BURSAR_TEST_SEED=$(SEED) swift test --filter 'SimulationTests.*laws'

@@ -41,6 +41,7 @@ import Testing
         ("GET /v1/budgets", "oafulm", nil), ("GET /v1/budgets/$budget", "oafulm", nil), ("GET /v1/budgets/$teamBudget", "oafulm", nil),
         ("PATCH /v1/budgets/$budget", "oal", [:]), ("PATCH /v1/budgets/$teamBudget", "oa", [:]), ("DELETE /v1/budgets/$budget", "oal", nil),
         ("DELETE /v1/budgets/$teamBudget", "oa", nil), ("GET /v1/budgets/$budget/periods", "oafulm", nil),
+        ("GET /v1/budgets/$budget/limits", "oafulm", nil),
         (
             "POST /v1/budgets/$budget/bursts", "oalm",
             ["amount": "1", "reason": "N", "starts_at": "2099-01-01T00:00:00Z", "ends_at": "2099-02-01T00:00:00Z"]
