@@ -164,7 +164,7 @@ extension API {
                 writer.field("over_committed", max(.zero, period.settled + period.held - period.burst - budget.amount), in: budget.unit)
                 writer.field("overage", period.overage, in: budget.unit)
                 writer.field("final_calls", period.finalCalls)
-                writer.field("used_percent", usedPercent(period.settled, of: budget.amount))
+                writer.field("used_percent", usedPercent(settled: period.settled, amount: budget.amount))
             }
         }
     }

@@ -117,7 +117,7 @@ extension Standing {
             writer.field("settled", settled, in: unit)
             writer.field("held", held, in: unit)
             writer.field("remaining", remaining, in: unit)
-            writer.field("used_percent", usedPercent(settled, of: amount))
+            writer.field("used_percent", usedPercent(settled: settled, amount: amount))
             writer.field("period_start", span.start)
             writer.field("resets_at", span.end)
         }

@@ -52,13 +52,6 @@ extension JSONWriter {
     }
 }
 
-/// How much of an amount is used, in percent with two digits, rounded down: `71.20`. All of nothing is used up.
-func usedPercent(_ used: Amount, of amount: Amount) -> String {
-    let hundredths = amount > .zero ? used.pico * 10_000 / amount.pico : 10_000
-    let fraction = hundredths % 100
-    return "\(hundredths / 100).\(fraction < 10 ? "0" : "")\(fraction)"
-}
-
 extension FieldRule where Value == Amount {
     /// An amount as callers write it: a decimal string, a whole number, or what an answer shows, `{"amount":…,"currency":"USD"}`.
     static func writtenAmount(fractionDigits: Int = Amount.fractionDigits) -> FieldRule {

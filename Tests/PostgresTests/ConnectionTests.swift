@@ -1,7 +1,7 @@
+// Sessions: how they are set up, and what is left of them when something goes wrong.
 import TestSupport
 import Testing
 
-// Sessions: how they are set up, and what is left of them when something goes wrong.
 @testable import Postgres
 
 @Suite(.serialized) struct ConnectionTests {

@@ -1,6 +1,6 @@
+// Errors say what happened and never what was bound.
 import Testing
 
-// Errors say what happened and never what was bound.
 @testable import Postgres
 
 @Suite(.serialized) struct ErrorTests {

@@ -1,6 +1,6 @@
+// The pool's decisions alone: numbers for connections, names for callers, and time as we say.
 import Testing
 
-// The pool's decisions alone: numbers for connections, names for callers, and time as we say.
 @testable import Postgres
 
 @Suite struct PoolStateTests {
