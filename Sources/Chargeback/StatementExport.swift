@@ -13,23 +13,39 @@ public struct StatementDisagrees: Error, CustomStringConvertible {
     }
 }
 
+/// Whoever reads an export took too long, and a snapshot is not kept for ever.
+public struct StatementReadTooSlowly: Error, CustomStringConvertible {
+    public let description = "the export was read too slowly"
+}
+
 /// The statements of one organization.
 public struct StatementExport: Sendable {
+    /// How long a page may take to be taken, and a whole export: meanwhile a connection and a snapshot of the database are held for it,
+    /// and the snapshot keeps Postgres from cleaning up (law 11). A page is some 100 kB, so 10 kB a second are fast enough.
+    public struct Patience: Sendable {
+        public var page: Duration = .seconds(10)
+        public var whole: Duration = .seconds(300)
+
+        public init() {}
+    }
+
     private let store: Store
     private let organization: OrganizationID
     private let zone: Zone
+    private let patience: Patience
 
     /// - Parameter zone: the organization's: its calendar decides what a month is.
-    public init(store: Store, organization: OrganizationID, zone: Zone) {
+    public init(store: Store, organization: OrganizationID, zone: Zone, patience: Patience = Patience()) {
         self.store = store
         self.organization = organization
         self.zone = zone
+        self.patience = patience
     }
 
     /// Writes the month as CSV (UTF-8, RFC 4180), some 100 kB at a time; nothing further is read before `sink` has returned.
     /// The last record is the total.
     /// - Returns: the total that the last record states.
-    /// - Throws: `StatementDisagrees`, `PostgresError`, or what `sink` throws. Then the file has no total line.
+    /// - Throws: `StatementDisagrees`, `StatementReadTooSlowly`, `PostgresError`, or what `sink` throws. Then the file has no total line.
     public func write(month: StatementMonth, to sink: ([UInt8]) async throws -> Void) async throws -> StatementTotal {
         let span = month.span(in: zone)
         let (pages, page) = AsyncThrowingStream<[StatementRow], any Error>.makeStream()
@@ -37,12 +53,13 @@ public struct StatementExport: Sendable {
         var csv = StatementCSV()
         try await sink(csv.header())
         return try await withThrowingTaskGroup(of: StatementTotal.self) { group in
-            group.addTask { [store, organization] in
+            group.addTask { [store, organization, patience] in
+                let end = ContinuousClock.now + patience.whole
                 do {
                     let control = try await store.statementRows(of: organization, in: span) { rows in
                         page.yield(rows)
-                        // The one page on its way must be taken before the next is fetched; no credit means that nobody reads on.
-                        guard await credits.first(where: { true }) != nil else { throw CancellationError() }
+                        // The one page on its way must be taken before the next is fetched.
+                        try await taken(credits, until: min(end, .now + patience.page))
                     }
                     page.finish()
                     return control
@@ -85,5 +102,19 @@ public struct StatementExport: Sendable {
                 ("month", .string(month.description)), ("state", "open"), ("time_zone", .string(zone.identifier)),
                 ("starts_at", .string(span.start.rfc3339)), ("ends_at", .string(span.end.rfc3339)),
             ] + members(total) + [("teams", .array(parts))])
+    }
+}
+
+/// Waits until a page was taken. When that does not happen in time, or will not at all, it throws, and the connection goes back.
+private func taken(_ credits: AsyncStream<Void>, until end: ContinuousClock.Instant) async throws {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+        // No credit means that nobody reads on.
+        group.addTask { if await credits.first(where: { true }) == nil { throw CancellationError() } }
+        group.addTask {
+            try await Task.sleep(until: end, clock: .continuous)
+            throw StatementReadTooSlowly()
+        }
+        defer { group.cancelAll() }
+        _ = try await group.next()
     }
 }

@@ -55,6 +55,29 @@ import Testing
         """
     }
 
+    @Test("who stops reading an export keeps neither connection nor snapshot")
+    func slowReader() async throws {
+        let entries = [
+            attribution(1, team: "Search"), entry(1, of: 1, at: "2026-11-05T00:00:00Z", lines: "{}", cost: "1"),
+        ]
+        try await withStore(entries) { export, store in
+            var patience = StatementExport.Patience()
+            patience.page = .milliseconds(1)
+            let zone = try #require(Zone("UTC"))
+            let slow = StatementExport(store: store, organization: organization, zone: zone, patience: patience)
+            await #expect(throws: StatementReadTooSlowly.self) {
+                var isHeader = true
+                _ = try await slow.write(month: month) { _ in
+                    defer { isHeader = false }
+                    // The reader stands still until somebody else has had the pool's only connection.
+                    if !isHeader { _ = try await store.zone(of: organization) }
+                }
+            }
+            let total = try await csv(export).total
+            #expect(total.requests == 1)
+        }
+    }
+
     private func csv(_ export: StatementExport) async throws -> (records: [[String]], total: StatementTotal) {
         var bytes: [UInt8] = []
         let total = try await export.write(month: month) { bytes += $0 }
