@@ -16,6 +16,7 @@ let strictMemory = strict + [.strictMemorySafety()]
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let tracing: Target.Dependency = .product(name: "Tracing", package: "swift-distributed-tracing")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 
 func tests(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource]? = nil) -> Target {
@@ -31,6 +32,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: [.defaults, "YAML"]),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
@@ -47,10 +49,12 @@ let package = Package(
         .target(name: "Postgres", dependencies: ["CPostgres", logging, lifecycle], swiftSettings: strictMemory),
         .target(name: "Outbound", dependencies: ["CCurl", logging], swiftSettings: strictMemory),
         .target(
-            name: "Store", dependencies: ["Budgets", "JSON", "Postgres", crypto, logging],
+            name: "Store", dependencies: ["Budgets", "JSON", "Postgres", crypto, logging, tracing],
             resources: [.embedInCode("Migrations")],  // a link to the top-level folder; the binary needs no file beside it
             swiftSettings: strict),
-        .target(name: "Ledger", dependencies: ["Budgets", "JSON", "Store", "Postgres", crypto, lifecycle, logging], swiftSettings: strict),
+        .target(
+            name: "Ledger", dependencies: ["Budgets", "JSON", "Store", "Postgres", crypto, lifecycle, logging, tracing],
+            swiftSettings: strict),
         .target(
             name: "Alerts", dependencies: ["Budgets", "JSON", "Store", "Outbound", crypto, lifecycle, logging], swiftSettings: strict),
         .target(name: "Chargeback", dependencies: ["Budgets", "JSON", "Store"], swiftSettings: strict),
@@ -58,7 +62,7 @@ let package = Package(
             name: "Server",
             dependencies: [
                 "Alerts", "Budgets", "Chargeback", "JSON", "Ledger", "Outbound", "Postgres", "Store", crypto, hummingbird, lifecycle,
-                logging,
+                logging, tracing,
                 .product(name: "HTTPTypes", package: "swift-http-types"), .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -68,7 +72,7 @@ let package = Package(
         .executableTarget(
             name: "bursar",
             dependencies: [
-                "Budgets", "Chargeback", "JSON", "Outbound", "Postgres", "Server", "Store", lifecycle, logging,
+                "Budgets", "Chargeback", "JSON", "Outbound", "Postgres", "Server", "Store", "Yams", lifecycle, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
@@ -92,7 +96,8 @@ let package = Package(
         tests(
             "bursar",
             [
-                "TestSupport", .product(name: "Histogram", package: "hdrhistogram-swift"),
+                "TestSupport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
             ]),
         tests(

@@ -83,23 +83,41 @@ public enum Outcome: Sendable {
     case failed
 }
 
+/// The stable word of a refusal in problems, metrics and documents (design §7).
+public enum RefusalCode: String, CaseIterable, CustomStringConvertible, Sendable {
+    case unauthenticated
+    case projectUnknown = "project_unknown"
+    case modelUnknown = "model_unknown"
+    case modelUnpriced = "model_unpriced"
+    case modelNotAllowed = "model_not_allowed"
+    case projectSuspended = "project_suspended"
+    case inputAboveCap = "max_input_tokens_exceeded"
+    case requestsAboveCap = "max_requests_per_minute_exceeded"
+    case rateLimited = "rate_limited"
+    case budgetExceeded = "budget_exceeded"
+    case requestConflict = "request_conflict"
+    case reservationUnknown = "reservation_unknown"
+    case reservationResolved = "reservation_resolved"
+
+    public var description: String { rawValue }
+}
+
 extension Refusal {
-    /// The stable word of the refusal in problems and metrics (design §7).
-    public var code: StaticString {
+    public var code: RefusalCode {
         switch self {
-        case .unauthenticated: "unauthenticated"
-        case .projectUnknown: "project_unknown"
-        case .modelUnknown: "model_unknown"
-        case .modelUnpriced: "model_unpriced"
-        case .modelNotAllowed: "model_not_allowed"
-        case .projectSuspended: "project_suspended"
-        case .inputAboveCap: "max_input_tokens_exceeded"
-        case .requestsAboveCap: "max_requests_per_minute_exceeded"
-        case .rateLimited: "rate_limited"
-        case .budgetExceeded: "budget_exceeded"
-        case .requestConflict: "request_conflict"
-        case .reservationUnknown: "reservation_unknown"
-        case .reservationResolved: "reservation_resolved"
+        case .unauthenticated: .unauthenticated
+        case .projectUnknown: .projectUnknown
+        case .modelUnknown: .modelUnknown
+        case .modelUnpriced: .modelUnpriced
+        case .modelNotAllowed: .modelNotAllowed
+        case .projectSuspended: .projectSuspended
+        case .inputAboveCap: .inputAboveCap
+        case .requestsAboveCap: .requestsAboveCap
+        case .rateLimited: .rateLimited
+        case .budgetExceeded: .budgetExceeded
+        case .requestConflict: .requestConflict
+        case .reservationUnknown: .reservationUnknown
+        case .reservationResolved: .reservationResolved
         }
     }
 }

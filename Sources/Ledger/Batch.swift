@@ -20,6 +20,8 @@ struct Batch {
 
     var items: [Item]
     private(set) var hasAlerts = false
+    /// Whether Postgres could not write for want of disk or the like (SQLSTATE classes 53 and 58), whatever it was given.
+    private(set) var isServerUnfit = false
     private var isLocked = false
     /// Read for this batch: those that turn out to have ended are not worth remembering.
     private var readReservations: [(OrganizationID, ReservationID)] = []
@@ -210,6 +212,7 @@ struct Batch {
         let organizations = Set(open.map { items[$0].organization })
         memory.doubt(organizations)
         guard connection.isUsable else { throw error }
+        if ["53", "58"].contains(error.sqlState?.prefix(2)) { isServerUnfit = true }
         if isLocked {
             isLocked = false
             try connection.query("ROLLBACK")
@@ -258,6 +261,7 @@ struct Batch {
         try part.run(&memory, on: connection, logger: logger)
         for (index, item) in zip(open, part.items) { items[index].outcome = item.outcome }
         hasAlerts = hasAlerts || part.hasAlerts
+        isServerUnfit = isServerUnfit || part.isServerUnfit
     }
 }
 

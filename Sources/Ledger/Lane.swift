@@ -4,6 +4,7 @@ import Logging
 import Postgres
 import Store
 import Synchronization
+import Tracing
 
 final class Lane: Sendable {
     /// Commands a Postgres transaction takes at most: enough to fill a flight, few enough to answer within milliseconds.
@@ -13,21 +14,40 @@ final class Lane: Sendable {
 
     let queue = LaneQueue()
     let figures = Mutex(LaneFigures())
+    let answers = Mutex(AnswerFigures())
     private let configuration: PostgresConfiguration
     private let platform: PlatformCatalogue
     private let batchBound: Int
     private let onAlerts: @Sendable () -> Void
+    private let tracer: (any Tracer)?
     private let logger: Logger
 
     init(
         _ configuration: PostgresConfiguration, platform: PlatformCatalogue, batchBound: Int, onAlerts: @escaping @Sendable () -> Void,
-        logger: Logger
+        tracer: (any Tracer)?, logger: Logger
     ) {
         self.configuration = configuration
         self.platform = platform
         self.batchBound = min(batchBound, Lane.maximumBatch)
         self.onAlerts = onAlerts
+        self.tracer = tracer
         self.logger = logger
+    }
+
+    /// Hands a command to the queue and returns its durable answer.
+    func submit(_ command: Command, for organization: OrganizationID) async -> Outcome {
+        guard let tracer else { return await answer(command, for: organization, span: nil) }
+        return await tracer.withSpan("engine \(command.asked.rawValue)") { span in
+            let outcome = await answer(command, for: organization, span: span.context)
+            span.attributes["outcome"] = Answer(outcome).word
+            return outcome
+        }
+    }
+
+    private func answer(_ command: Command, for organization: OrganizationID, span: ServiceContext?) async -> Outcome {
+        let outcome = await queue.submit(command, for: organization, span: span)
+        answers.withLock { $0.note(command, outcome) }
+        return outcome
     }
 
     /// Serves the queue until it is finished and empty; reconnects by itself.
@@ -68,22 +88,40 @@ final class Lane: Sendable {
                 commands = next
             }
             let start = ContinuousClock.now
+            let span = tracer.map { Lane.span(of: commands, $0) }
             var batch = Batch(commands.map { ($0.organization, $0.command) })
             do {
                 if plans.areDue() { try connection.query("DISCARD PLANS") }
                 try batch.run(&memory, on: connection, logger: logger)
             } catch {
+                span?.end()
                 logger.warning("lost Postgres during a batch", metadata: ["error": "\(error)", "commands": "\(commands.count)"])
                 guard isSecondChance else { return commands }
                 for command in commands { command.answer.resume(returning: .storeUnavailable) }
                 return []
             }
-            figures.withLock { $0.note(batch, queued: queue.count, took: ContinuousClock.now - start) }
+            span?.end()
+            figures.withLock { $0.note(batchOf: commands.count, from: start, isServerUnfit: batch.isServerUnfit) }
             if batch.hasAlerts { onAlerts() }
             for (command, item) in zip(commands, batch.items) { command.answer.resume(returning: item.outcome ?? .storeUnavailable) }
             commands = []
             isSecondChance = false
         }
+    }
+}
+
+extension Lane {
+    /// Links that a batch's span keeps: enough to find it from a request when traces are looked at, which is not at full load.
+    private static let maximumLinks = 128
+
+    /// A batch belongs to all of its requests and is the child of none: it has a trace of its own, linked to theirs.
+    private static func span(of commands: [QueuedCommand], _ tracer: any Tracer) -> any Span {
+        let span = tracer.startSpan("lane batch", context: .topLevel)
+        span.attributes["commands"] = commands.count
+        for command in commands.prefix(maximumLinks) {
+            if let context = command.span { span.addLink(SpanLink(context: context, attributes: [:])) }
+        }
+        return span
     }
 }
 

@@ -1,11 +1,14 @@
 /// Where commands wait for their lane: bounded, in arrival order (law 11).
 import Budgets
 import Synchronization
+import Tracing
 
 /// A command and whoever waits for its outcome.
 struct QueuedCommand: Sendable {
     let organization: OrganizationID
     let command: Command
+    /// The caller's span, when requests are traced.
+    var span: ServiceContext?
     let answer: CheckedContinuation<Outcome, Never>
 }
 
@@ -27,12 +30,12 @@ final class LaneQueue: Sendable {
     private let state = Mutex(State())
 
     /// Queues a command and waits for its outcome. Answers at once when Postgres is away or the queue is full.
-    func submit(_ command: Command, for organization: OrganizationID) async -> Outcome {
+    func submit(_ command: Command, for organization: OrganizationID, span: ServiceContext? = nil) async -> Outcome {
         await withCheckedContinuation { answer in
             let (refusal, waiter) = state.withLock { state -> (Outcome?, CheckedContinuation<Void, Never>?) in
                 guard state.link != .away, !state.isFinished else { return (.storeUnavailable, nil) }
                 guard state.commands.count < LaneQueue.maximumQueued else { return (.overloaded, nil) }
-                state.commands.append(QueuedCommand(organization: organization, command: command, answer: answer))
+                state.commands.append(QueuedCommand(organization: organization, command: command, span: span, answer: answer))
                 return (nil, state.waiter.take())
             }
             if let refusal { answer.resume(returning: refusal) }

@@ -5,6 +5,7 @@ public import Postgres
 public import ServiceLifecycle
 public import Store
 import Synchronization
+public import Tracing
 
 /// Decides and books. One per process; any number of processes may share a database, and talk only to it.
 public final class Ledger: Service {
@@ -18,17 +19,19 @@ public final class Ledger: Service {
     ///   - sweepInterval: How often reservations whose time is over are looked for.
     ///   - now: The clock, for tests to hold.
     ///   - onAlerts: Called after a commit that created deliveries.
+    ///   - tracer: Nil unless commands and batches are to be traced: then nothing is spent on it.
     public init(
         _ configuration: PostgresConfiguration, laneCount: Int = 4, batchBound: Int = 512, sweepInterval: Duration = .seconds(1),
-        now: @escaping @Sendable () -> Instant = Instant.now, onAlerts: @escaping @Sendable () -> Void = {}, logger: Logger
+        now: @escaping @Sendable () -> Instant = Instant.now, onAlerts: @escaping @Sendable () -> Void = {}, tracer: (any Tracer)? = nil,
+        logger: Logger
     ) {
         let platform = PlatformCatalogue()
         let lanes = (0..<max(1, laneCount)).map { _ in
-            Lane(configuration.forLane, platform: platform, batchBound: batchBound, onAlerts: onAlerts, logger: logger)
+            Lane(configuration.forLane, platform: platform, batchBound: batchBound, onAlerts: onAlerts, tracer: tracer, logger: logger)
         }
         self.lanes = lanes
         sweeper = Sweeper(configuration, interval: sweepInterval, now: now, logger: logger) { organization, command in
-            await lanes[Ledger.lane(of: organization, lanes.count)].queue.submit(command, for: organization)
+            await lanes[Ledger.lane(of: organization, lanes.count)].submit(command, for: organization)
         }
     }
 
@@ -52,14 +55,33 @@ public final class Ledger: Service {
 
     /// Carries the command out. Anything but `overloaded`, `storeUnavailable` and `failed` is durable, or confirmed against what is (law 3).
     public func submit(_ command: Command, for organization: OrganizationID) async -> Outcome {
-        await lanes[Ledger.lane(of: organization, lanes.count)].queue.submit(command, for: organization)
+        await lanes[Ledger.lane(of: organization, lanes.count)].submit(command, for: organization)
     }
 
     /// Whether every lane has its connection.
     public var isConnected: Bool { lanes.allSatisfy(\.queue.isConnected) }
 
-    /// What each lane has done since it started.
-    public var figures: [LaneFigures] { lanes.map { lane in lane.figures.withLock { $0 } } }
+    /// Why commands cannot be carried out, as far as the lanes know; nil when they can. One organization's trouble is none.
+    public var hindrance: String? {
+        guard isConnected else { return "The engine has no connection to Postgres." }
+        let since = ContinuousClock.now - Ledger.failureStands
+        let isFailing = lanes.contains { lane in lane.figures.withLock { $0.unfitAt.map { $0 > since } ?? false } }
+        return isFailing ? "Postgres has no room to write, or its disk fails." : nil
+    }
+
+    /// How long a lane's failure to write stands, unless it writes again: long enough for load balancers to notice, and then somebody has
+    /// to try.
+    static let failureStands: Duration = .seconds(10)
+
+    /// What each lane has done since it started, and how many commands wait for it.
+    public var laneFigures: [(queued: Int, done: LaneFigures)] {
+        lanes.map { lane in (lane.queue.count, lane.figures.withLock { $0 }) }
+    }
+
+    /// Everything that was answered since the process started.
+    public var answers: AnswerFigures {
+        lanes.reduce(into: AnswerFigures()) { sum, lane in sum.add(lane.answers.withLock { $0 }) }
+    }
 
     private static func lane(of organization: OrganizationID, _ count: Int) -> Int {
         // The random half of a UUIDv7; the other half is time.

@@ -16,6 +16,7 @@ public final class PostgresPool: Sendable, Service {
     private struct Shared {
         var state: State
         var number: UInt64 = 0
+        var exhausted = 0
         var whenReturned: [CheckedContinuation<Void, Never>] = []
     }
 
@@ -28,6 +29,15 @@ public final class PostgresPool: Sendable, Service {
         self.configuration = configuration
         self.logger = logger
         shared = Mutex(Shared(state: State(size: size, maximumAge: PostgresPool.maximumAge)))
+    }
+
+    /// How it stands, for metrics.
+    public var figures: PoolFigures {
+        shared.withLock { shared in
+            PoolFigures(
+                size: shared.state.size, lent: shared.state.lent, idle: shared.state.idle.count, waiting: shared.state.waiterCount,
+                exhausted: shared.exhausted)
+        }
     }
 
     /// Waits for graceful shutdown (or cancellation), then closes: see `shutdown()`.
@@ -96,7 +106,7 @@ public final class PostgresPool: Sendable, Service {
         for connection in aged { await connection.close() }
         switch demand {
         case .granted(let grant): return grant
-        case .refused(let error): throw error
+        case .refused(let error): throw counted(error)
         case .wait: break
         }
         // Cancelled and awaited by the compiler when this function leaves.
@@ -112,7 +122,7 @@ public final class PostgresPool: Sendable, Service {
                 }
                 switch demand {
                 case .granted(let grant): continuation.resume(returning: grant)
-                case .refused(let error): continuation.resume(throwing: error)
+                case .refused(let error): continuation.resume(throwing: counted(error))
                 case .wait: break
                 }
             }
@@ -128,7 +138,12 @@ public final class PostgresPool: Sendable, Service {
     }
 
     private func leave(_ number: UInt64, _ error: PostgresError) {
-        shared.withLock { $0.state.leave(number: number) }?.resume(throwing: error)
+        shared.withLock { $0.state.leave(number: number) }?.resume(throwing: counted(error))
+    }
+
+    private func counted(_ error: PostgresError) -> PostgresError {
+        if error.kind == .poolExhausted { shared.withLock { $0.exhausted += 1 } }
+        return error
     }
 
     private func act(_ consequences: State.Consequences) async {
@@ -146,6 +161,19 @@ public final class PostgresPool: Sendable, Service {
 
 extension PostgresError {
     fileprivate static let waitWasCancelled = PostgresError(.cancelled, "cancelled while waiting for a connection")
+}
+
+/// A pool's connections and callers at one moment.
+public struct PoolFigures: Sendable {
+    /// The most connections that it opens.
+    public let size: Int
+    /// Connections in use, or being opened for a caller.
+    public let lent: Int
+    public let idle: Int
+    /// Callers that wait for a connection.
+    public let waiting: Int
+    /// Callers that got none in time since the pool was made; it only grows.
+    public let exhausted: Int
 }
 
 /// How a loan ended.

@@ -11,10 +11,14 @@ import Outbound
 import Postgres
 public import ServiceLifecycle
 public import Store
+import Tracing
 public import UnixSignals
 
 /// How long what is under way may take when the server is asked to stop; then it is cancelled (law 11).
 public let gracefulShutdownBound: Duration = .seconds(30)
+
+/// Months that are read or exported at once; more of them wait, and after five seconds are told `overloaded` (law 11).
+let statementConnections = 2
 
 /// A setting with which the server cannot start.
 public struct SettingsFault: Error, CustomStringConvertible {
@@ -38,21 +42,31 @@ public func buildServices(
     }
     let outbound = OutboundClient(allowTargets: allowed, logger: logger)
     let pool = PostgresPool(settings.database, size: settings.poolSize, logger: logger)
-    let store = Store(pool: pool)
+    let tracer: (any Tracer)? = settings.traces ? LogTracer(logger: logger) : nil
+    let store = Store(pool: pool, tracer: tracer)
+    let statements = PostgresPool(settings.database, size: statementConnections, logger: logger)
     let dispatcher = AlertDispatcher(store: store, sealer: sealer, outbound: outbound, logger: logger)
     let ledger = Ledger(
         settings.database, laneCount: settings.laneCount, sweepInterval: settings.sweepInterval, now: now,
-        onAlerts: { dispatcher.wake() }, logger: logger)
+        onAlerts: { dispatcher.wake() }, tracer: tracer, logger: logger)
     let upkeep = Upkeep(settings.database, now: now, logger: logger)
+    let readiness = Readiness(settings.database, engineHindrance: { ledger.hindrance }, logger: logger)
+    let open = OpenMetrics(store)
     let api = API(
-        store: store, authenticator: Authenticator { try await store.credential(sha256: $0) },
-        metrics: HTTPMetrics(routes.map { ($0.method, $0.path) }),
-        engine: Engine(
-            submit: { await ledger.submit($0, for: $1) }, isConnected: { ledger.isConnected }, figures: { ledger.figures }),
-        sealer: sealer, outbound: outbound, wakeDispatcher: { dispatcher.wake() }, now: now, lastCheck: { upkeep.lastCheck })
+        store: store, statements: Store(pool: statements, tracer: tracer),
+        authenticator: Authenticator { try await store.credential(sha256: $0) },
+        journal: Journal(logger: logger, tracer: tracer),
+        metrics: Metrics(
+            http: HTTPMetrics(routes),
+            sources: [
+                { EngineMetrics.write(ledger, to: &$0) }, { EngineMetrics.write(pool, to: &$0) }, open.write,
+                { CheckMetrics.write(upkeep.lastCheck, to: &$0) }, ProcessMetrics(startedAt: now()).write,
+            ]),
+        engine: Engine(submit: { await ledger.submit($0, for: $1) }), hindrance: { await readiness.hindrance() },
+        sealer: sealer, outbound: outbound, wakeDispatcher: { dispatcher.wake() }, now: now)
     let bursts = BurstWatch(store: store, now: now, onNews: { dispatcher.wake() }, logger: logger)
     return [
-        pool, upkeep, dispatcher, bursts, ledger,
+        pool, statements, upkeep, dispatcher, bursts, ledger,
         buildApplication(api, host: settings.host, port: settings.port, logger: logger, onRunning: onRunning),
     ]
 }
@@ -102,20 +116,25 @@ func buildApplication(
 /// The routes, and for every other method of their paths an answer that says which there are.
 func buildRouter(_ api: API) -> Router<ServerContext> {
     let router = Router(context: ServerContext.self)
-    router.add(middleware: Outermost(metrics: api.metrics))
-    for route in routes {
+    let figures = api.metrics.http
+    router.add(middleware: Unmatched(journal: api.journal, figures: figures.unmatched))
+    for (route, figures) in zip(routes, figures.routes) {
         router.on(RouterPath(route.path), method: route.method) { request, context in
-            try await route.respond(to: request, context, api)
+            try await api.journal.answer(request, figures, isChange: route.isChange) { asked in
+                try await route.respond(to: request, context, &asked, api)
+            }
         }
     }
     let everyMethod: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete, .options, .trace]
     for (path, routes) in Dictionary(grouping: routes, by: \.path) {
         let allowed = routes.map(\.method.rawValue).sorted().joined(separator: ", ")
         for method in everyMethod where !routes.contains(where: { $0.method == method }) {
-            router.on(RouterPath(path), method: method) { _, _ -> Response in
-                var problem = Problem(.methodNotAllowed, "Allowed are \(allowed).")
-                problem.headers.append(("allow", allowed))
-                throw problem
+            router.on(RouterPath(path), method: method) { request, _ in
+                try await api.journal.answer(request, figures.unmatched) { _ in
+                    var problem = Problem(.methodNotAllowed, "Allowed are \(allowed).")
+                    problem.headers.append(("allow", allowed))
+                    throw problem
+                }
             }
         }
     }

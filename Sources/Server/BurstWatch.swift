@@ -21,7 +21,7 @@ struct BurstWatch: Service {
                 do {
                     if try await store.tellOfBursts(at: now()) > 0 { onNews() }
                 } catch {
-                    logger.warning("could not look for bursts to tell of", metadata: ["error": "\(Outermost.describe(error))"])
+                    logger.warning("could not look for bursts to tell of", metadata: ["error": "\(Journal.describe(error))"])
                 }
                 // The period of the watch, not a poll for a condition: time passing is what it waits for.
                 try? await Task.sleep(for: BurstWatch.interval)

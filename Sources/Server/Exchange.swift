@@ -10,8 +10,6 @@ import Store
 /// What Hummingbird carries along with a request.
 struct ServerContext: RequestContext {
     var coreContext: CoreRequestContextStorage
-    /// From the caller, or made here; in every answer and log line.
-    var requestID = ""
 
     init(source: ApplicationRequestContextSource) { coreContext = CoreRequestContextStorage(source: source) }
 }
@@ -24,6 +22,7 @@ struct Exchange: Sendable {
     /// How far it may do what the route does.
     let reach: Reach
     let body: [UInt8]
+    /// From the caller, or made here; in every answer and log line.
     let requestID: String
     let now: Instant
     let logger: Logger

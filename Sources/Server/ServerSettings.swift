@@ -2,6 +2,9 @@
 public import Logging
 public import Postgres
 
+/// Bursar's version, in `--help` and in metrics.
+public let bursarVersion = "0.1.0"
+
 /// Everything `runServer` needs to know, with the defaults of `bursar serve`.
 public struct ServerSettings: Sendable {
     /// The address to listen on.
@@ -22,6 +25,8 @@ public struct ServerSettings: Sendable {
     public var publicURL: String?
     /// The least severe log that is written.
     public var logLevel = Logger.Level.info
+    /// Whether the way of each request is logged as spans.
+    public var traces = false
     /// How often expired reservations are looked for.
     public var sweepInterval = Duration.seconds(1)
 

@@ -32,7 +32,7 @@ extension API {
                 // The answer has begun: no problem can be told any more, so this is the only trace.
                 exchange.logger.error(
                     "statement export broke off",
-                    metadata: ["request_id": "\(exchange.requestID)", "error": "\(Outermost.describe(error))"])
+                    metadata: ["request_id": "\(exchange.requestID)", "error": "\(Journal.describe(error))"])
                 throw error
             }
             try await writer.finish(nil)
@@ -42,8 +42,8 @@ extension API {
 
     private func statement(_ exchange: Exchange) async throws -> (StatementExport, StatementMonth) {
         guard let month = exchange.parameters.get("month").flatMap({ StatementMonth($0) }),
-            let zone = try await store.zone(of: exchange.organization)
+            let zone = try await statements.zone(of: exchange.organization)
         else { throw Problem(.notFound) }
-        return (StatementExport(store: store, organization: exchange.organization, zone: zone), month)
+        return (StatementExport(store: statements, organization: exchange.organization, zone: zone), month)
     }
 }

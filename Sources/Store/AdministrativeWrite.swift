@@ -68,7 +68,7 @@ extension Store {
                 try await connection.transaction { connection in
                     try connection.query(author.statement)
                     if let repeatable, let sealed = try Store.first(repeatable, by: author, connection) { return .repeated(sealed: sealed) }
-                    let answer = try await body(Store(pool: self.pool, bound: connection))
+                    let answer = try await body(Store(pool: self.pool, bound: connection, tracer: self.tracer))
                     if let repeatable { try Store.keep(try await seal(answer), of: repeatable, by: author, connection) }
                     return .done(answer)
                 }

@@ -3,26 +3,37 @@
 /// The engine does not pass through here; it reads and writes with the queries of `Fences`, `Ledger…` and `Alert…`.
 public import Budgets
 public import Postgres
+public import Tracing
 
 /// Reads and changes the configuration of organizations.
 public struct Store: Sendable {
     public let pool: PostgresPool
     /// The connection of the transaction that this store works in; nil: each change is a transaction of its own.
     let bound: PostgresConnection?
+    let tracer: (any Tracer)?
 
-    public init(pool: PostgresPool) { self.init(pool: pool, bound: nil) }
+    /// - Parameter tracer: Nil unless operations are to be traced: then nothing is spent on it.
+    public init(pool: PostgresPool, tracer: (any Tracer)? = nil) { self.init(pool: pool, bound: nil, tracer: tracer) }
 
-    init(pool: PostgresPool, bound: PostgresConnection?) {
+    init(pool: PostgresPool, bound: PostgresConnection?, tracer: (any Tracer)?) {
         self.pool = pool
         self.bound = bound
+        self.tracer = tracer
+    }
+
+    /// Runs an operation inside a span with its name.
+    func traced<Value>(_ operation: String, _ body: () async throws -> Value) async throws -> Value {
+        guard let tracer else { return try await body() }
+        return try await tracer.withSpan("store \(operation)", ofKind: .client) { _ in try await body() }
     }
 
     /// Runs a change of an organization's configuration: its fence is raised first, in the same Postgres transaction, so the next
     /// decision on every replica sees the change (law 10) and all changes of one organization happen one after another.
     func configure<Value: Sendable>(
-        _ organization: OrganizationID, _ change: @Sendable (isolated PostgresConnection) throws -> Value
+        _ organization: OrganizationID, operation: String = #function,
+        _ change: @Sendable (isolated PostgresConnection) throws -> Value
     ) async throws -> Value {
-        try await transaction { connection in
+        try await transaction(operation: operation) { connection in
             try connection.query(Fences.raiseConfiguration(organization))
             return try change(connection)
         }
@@ -30,9 +41,9 @@ public struct Store: Sendable {
 
     /// Like `configure`, for what the platform offers to all: raises every fence, in the order of ids so that nothing deadlocks.
     func configureEveryone<Value: Sendable>(
-        _ change: @Sendable (isolated PostgresConnection) throws -> Value
+        operation: String = #function, _ change: @Sendable (isolated PostgresConnection) throws -> Value
     ) async throws -> Value {
-        try await transaction { connection in
+        try await transaction(operation: operation) { connection in
             try connection.query("SELECT organization_id FROM fences ORDER BY organization_id FOR UPDATE")
             try connection.query("UPDATE fences SET version = version + 1, configuration_version = configuration_version + 1")
             return try change(connection)
@@ -41,26 +52,33 @@ public struct Store: Sendable {
 
     /// Runs a change of what no decision rests on: all of it or nothing.
     func transaction<Value: Sendable>(
-        _ change: @Sendable (isolated PostgresConnection) throws -> Value
+        operation: String = #function, _ change: @Sendable (isolated PostgresConnection) throws -> Value
     ) async throws -> Value {
-        try await refusing {
-            if let bound { return try await bound.run(change) }
-            return try await pool.withConnection { connection in try connection.transaction(change) }
+        try await traced(operation) {
+            try await refusing {
+                if let bound { return try await bound.run(change) }
+                return try await pool.withConnection { connection in try connection.transaction(change) }
+            }
         }
     }
 
     /// A catalogue belongs to one organization, or is the platform's and then everyone's.
     func configureCatalogue<Value: Sendable>(
-        of organization: OrganizationID, _ change: @Sendable (isolated PostgresConnection) throws -> Value
+        of organization: OrganizationID, operation: String = #function,
+        _ change: @Sendable (isolated PostgresConnection) throws -> Value
     ) async throws -> Value {
-        if organization == .platform { return try await configureEveryone(change) }
-        return try await configure(organization, change)
+        if organization == .platform { return try await configureEveryone(operation: operation, change) }
+        return try await configure(organization, operation: operation, change)
     }
 
     /// Reads outside of any change.
-    func read<Value: Sendable>(_ body: @Sendable (isolated PostgresConnection) throws -> Value) async throws -> Value {
-        if let bound { return try await bound.run(body) }
-        return try await pool.withConnection { connection in try body(connection) }
+    func read<Value: Sendable>(
+        operation: String = #function, _ body: @Sendable (isolated PostgresConnection) throws -> Value
+    ) async throws -> Value {
+        try await traced(operation) {
+            if let bound { return try await bound.run(body) }
+            return try await pool.withConnection { connection in try body(connection) }
+        }
     }
 
     /// Tells violated constraints that mean something to the caller as what they mean.

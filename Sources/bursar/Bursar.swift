@@ -1,6 +1,7 @@
 /// The command line. `bursar --help` is the manual: each subcommand says there what it does and needs.
 import ArgumentParser
 import Outbound
+import Server
 
 @main
 struct Bursar: AsyncParsableCommand {
@@ -30,7 +31,7 @@ struct Bursar: AsyncParsableCommand {
             What you asked for goes to standard output, logs (one JSON object a line) and progress to standard error. Progress is \
             shown on a terminal only. The exit status is 0 for success, 64 for a command line that makes no sense, 2 when check finds a contradiction, 1 otherwise.
             """,
-        version: "0.1.0",
+        version: bursarVersion,
         subcommands: [
             Serve.self, Bootstrap.self, Migrate.self, ImportPrices.self, Export.self, CheckCommand.self, Replay.self, Bench.self,
             Growth.self, Demo.self,

@@ -43,9 +43,13 @@ struct ServeOptions: ParsableArguments {
             "The least severe log: trace, debug, info, notice, warning, error, critical. (default: info)", valueName: "level"))
     var logLevel: String?
 
+    @Flag(help: "Log the way of each request as spans, with W3C trace context: to find out where time goes.")
+    var trace = false
+
     /// What these options say, by setting.
     var flags: [String: ConfigValue] {
         var flags: [String: ConfigValue] = [:]
+        if trace { flags["trace"] = ConfigValue(.bool(true), isSecret: false) }
         let texts = ["host": host, "public_url": publicURL, "secret_key_file": secretKeyFile, "log_level": logLevel]
         for (key, value) in texts { if let value { flags[key] = ConfigValue(.string(value), isSecret: false) } }
         let numbers = ["port": port, "pool_size": poolSize, "lanes": lanes, "sweep_interval": sweepInterval]
@@ -95,6 +99,7 @@ struct FoundSettings: Sendable {
         let level = take("log_level", try layers.string("log_level"), values.logLevel.rawValue)
         guard let logLevel = Logger.Level(rawValue: level) else { throw CommandError("log_level \(level) is no level") }
         values.logLevel = logLevel
+        values.traces = take("trace", try layers.bool("trace"), values.traces)
         let networks = try layers.strings("allow_targets")
         values.allowTargets = networks?.value ?? []
         lines.append(

@@ -20,7 +20,7 @@ import Testing
             let ada = served.caller(key.body["secret"]?.string)
             let changed = try await ada.send(
                 .patch, "/v1/teams/\(team.id)", Array(#"{"name":"Find"}"#.utf8),
-                headers: [.ifMatch: "*", Outermost.requestID: "the-request"])
+                headers: [.ifMatch: "*", .requestID: "the-request"])
             #expect(changed.status == 200, "\(changed)")
             let list = try await served.owner.get("/v1/audit-events?target=\(team.id)")
             let events = try #require(list.body["data"]?.array)

@@ -20,8 +20,7 @@ struct Served: Sendable {
     let database: PostgresConfiguration
     let operatorKey: String
     let owner: Caller
-    /// What the server logged as faults: none is expected, ever.
-    let faults: FaultLog
+    let log: KeptLog
 
     func caller(_ apiKey: String?) -> Caller { Caller(port: port, apiKey: apiKey) }
 
@@ -32,47 +31,52 @@ struct Served: Sendable {
     }
 }
 
-/// Runs `body` against a server of its own; afterwards it must have stopped by itself and logged no fault, unless its `road` to Postgres
-/// is one that is made bad.
+/// Runs `body` against a server of its own, on a fresh database unless one is given; afterwards it must have stopped by itself.
+/// Unless faults are expected, or its `road` to Postgres is one that is made bad, it must have logged none.
 func withServer(
-    road: (@Sendable (PostgresConfiguration) -> PostgresConfiguration)? = nil, _ body: @escaping @Sendable (Served) async throws -> Void
+    on database: PostgresConfiguration? = nil, road: (@Sendable (PostgresConfiguration) -> PostgresConfiguration)? = nil,
+    expectsFaults: Bool = false, logLevel: Logger.Level = .error,
+    adjusting adjust: @escaping @Sendable (inout ServerSettings) -> Void = { _ in },
+    _ body: @escaping @Sendable (Served) async throws -> Void
 ) async throws {
-    try await withDatabase { database in
-        let operatorSecret = APIKeySecret()
-        let pool = PostgresPool(database, size: 1, logger: testLogger)
-        _ = try await Store(pool: pool).createAPIKey(
-            NewAPIKey(id: APIKeyID(at: .now()), name: "operator", holder: .role(.operator), secret: operatorSecret), of: .platform)
-        await pool.shutdown()
-        var settings = ServerSettings(database: road?(database) ?? database, secretKey: Array(repeating: 7, count: 32))
-        settings.port = 0
-        settings.laneCount = 1
-        settings.poolSize = 4
-        settings.allowTargets = ["127.0.0.0/8"]
-        let faults = FaultLog()
-        var logger = Logger(label: "test") { _ in faults }
-        logger.logLevel = .error
-        let (ports, port) = AsyncStream<Int>.makeStream()
-        let group = try buildServer(settings, logger: logger) { port.yield($0) }
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await group.run() }
-            let listening = try #require(await ports.first { _ in true })
-            let creator = Caller(port: listening, apiKey: operatorSecret.text)
-            try await creator.untilReady()
-            do {
-                let answer = try await creator.post("/v1/organizations", ["name": "Acme", "time_zone": "Europe/Berlin"])
-                #expect(answer.status == 201, "\(answer)")
-                let owner = Caller(port: listening, apiKey: try #require(answer.body["owner_key"]?["secret"]?.string))
-                try await body(
-                    Served(port: listening, database: database, operatorKey: operatorSecret.text, owner: owner, faults: faults))
-            } catch {
-                await group.triggerGracefulShutdown()
-                throw error
-            }
-            await group.triggerGracefulShutdown()
-            try await tasks.waitForAll()
+    guard let database else {
+        return try await withDatabase { database in
+            try await withServer(on: database, road: road, expectsFaults: expectsFaults, logLevel: logLevel, adjusting: adjust, body)
         }
-        if road == nil { #expect(faults.lines.isEmpty, "\(faults.lines)") }
     }
+    let operatorSecret = APIKeySecret()
+    let pool = PostgresPool(database, size: 1, logger: testLogger)
+    _ = try await Store(pool: pool).createAPIKey(
+        NewAPIKey(id: APIKeyID(at: .now()), name: "operator", holder: .role(.operator), secret: operatorSecret), of: .platform)
+    await pool.shutdown()
+    var settings = ServerSettings(database: road?(database) ?? database, secretKey: Array(repeating: 7, count: 32))
+    settings.port = 0
+    settings.laneCount = 1
+    settings.poolSize = 4
+    settings.allowTargets = ["127.0.0.0/8"]
+    adjust(&settings)
+    let log = KeptLog(level: logLevel)
+    let (ports, port) = AsyncStream<Int>.makeStream()
+    let group = try buildServer(settings, logger: Logger(label: "test") { _ in log }) { port.yield($0) }
+    try await withThrowingTaskGroup(of: Void.self) { tasks in
+        tasks.addTask { try await group.run() }
+        let listening = try #require(await ports.first { _ in true })
+        let creator = Caller(port: listening, apiKey: operatorSecret.text)
+        try await creator.untilReady()
+        do {
+            let answer = try await creator.post("/v1/organizations", ["name": "Acme", "time_zone": "Europe/Berlin"])
+            #expect(answer.status == 201, "\(answer)")
+            let owner = Caller(port: listening, apiKey: try #require(answer.body["owner_key"]?["secret"]?.string))
+            try await body(Served(port: listening, database: database, operatorKey: operatorSecret.text, owner: owner, log: log))
+        } catch {
+            await group.triggerGracefulShutdown()
+            throw error
+        }
+        await group.triggerGracefulShutdown()
+        try await tasks.waitForAll()
+    }
+    let faults = log.lines.filter { $0.level >= .error }
+    #expect(expectsFaults || road != nil || faults.isEmpty, "\(faults)")
 }
 
 /// One connection a request: the plainest client there is.
@@ -96,9 +100,14 @@ struct Caller: Sendable {
     }
 
     /// Returns once the server says that calls can be decided: the engine connects while the server already listens.
-    func untilReady() async throws {
+    func untilReady() async throws { try await until(readiness: 200) }
+
+    /// Asks for as long as the answer is another; nothing signals it.
+    @discardableResult func until(readiness status: Int) async throws -> Answer {
         let deadline = ContinuousClock.now + .seconds(20)
-        while try await get("/health/ready").status != 200 {
+        while true {
+            let answer = try await get("/health/ready")
+            if answer.status == status { return answer }
             guard ContinuousClock.now < deadline else { throw TestClient.Error.noResponse }
         }
     }
@@ -127,23 +136,35 @@ struct Caller: Sendable {
     }
 }
 
-/// Keeps what is logged as an error.
-struct FaultLog: LogHandler {
+/// Keeps what is logged.
+struct KeptLog: LogHandler {
+    struct Line: Sendable, CustomStringConvertible {
+        let level: Logger.Level
+        let message: String
+        let fields: Logger.Metadata
+
+        /// Everything a log could show of it.
+        var description: String { "\(level) \(message) \(fields.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })" }
+    }
+
     private final class Kept: Sendable {
-        let lines = Mutex<[String]>([])
+        let lines = Mutex<[Line]>([])
     }
 
     private let kept = Kept()
-    var lines: [String] { kept.lines.withLock { $0 } }
+    var lines: [Line] { kept.lines.withLock { $0 } }
     var metadata: Logger.Metadata = [:]
-    var logLevel = Logger.Level.error
+    var metadataProvider: Logger.MetadataProvider?
+    var logLevel: Logger.Level
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
         set { metadata[key] = newValue }
     }
 
+    init(level: Logger.Level) { logLevel = level }
+
     func log(event: LogEvent) {
-        guard event.level >= .error else { return }
-        kept.lines.withLock { $0.append("\(event.message) \(event.metadata ?? [:])") }
+        let fields = metadata.merging(metadataProvider?.get() ?? [:]) { _, new in new }.merging(event.metadata ?? [:]) { _, new in new }
+        kept.lines.withLock { $0.append(Line(level: event.level, message: "\(event.message)", fields: fields)) }
     }
 }

@@ -1,4 +1,5 @@
 /// Flags beat the environment, the environment beats the file, and every value knows where it came from.
+import ArgumentParser
 import Configuration
 import Foundation
 import TestSupport
@@ -67,6 +68,33 @@ struct ConfigurationTests {
             try await find(["embedded": ConfigValue(.bool(true), isSecret: false)], environment, ("bursar.json", "{}"))
         }
         #expect(error?.description == message)
+    }
+
+    @Test(
+        "a setting that there is not is refused by name, with the one that was meant",
+        arguments: [
+            (file: "bursar.json", text: #"{"pool-size": 3}"#, message: "unknown setting «pool-size»; did you mean pool_size?"),
+            (file: "bursar.yaml", text: "server:\n  port: 1\n", message: "unknown setting «server»; there are allow_targets, "),
+            (file: "bursar.yml", text: "Log_Level: info", message: "unknown setting «Log_Level»; did you mean log_level?"),
+            (file: "bursar.json", text: #"{"port": 1, "port": 2}"#, message: "is not a valid JSON object"),
+            (file: "bursar.json", text: "[]", message: "must be an object"),
+        ])
+    func unknown(file: String, text: String, message: String) async throws {
+        let error = await #expect(throws: CommandError.self) {
+            try await find(["embedded": ConfigValue(.bool(true), isSecret: false)], [:], (file, text))
+        }
+        #expect(error?.description.contains(message) == true, "\(error?.description ?? "no error")")
+    }
+
+    @Test("every option of serve has its name among the settings")
+    func named() throws {
+        let server = try ServeOptions.parse([
+            "--host", "h", "--port", "1", "--public-url", "u", "--secret-key-file", "f", "--pool-size", "1", "--lanes", "1",
+            "--sweep-interval", "1", "--log-level", "info", "--trace", "--allow-targets", "10.0.0.0/8",
+        ])
+        let database = try DatabaseOptions.parse(["--data-directory", "d", "--database-url", "u", "--config", "c"])
+        let named = Set(server.flags.keys).union(database.flags.keys).union(["embedded", "secret_key"])
+        #expect(named == Set(Setting.names))
     }
 
     @Test("a database of one's own needs a secret key")

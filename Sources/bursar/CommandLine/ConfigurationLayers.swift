@@ -2,6 +2,8 @@
 /// `serve --print-configuration` can answer the question that configuration always raises.
 import Configuration
 import Foundation
+import JSON
+import Yams
 
 /// The sources of settings, the most important first.
 struct ConfigurationLayers: Sendable {
@@ -75,15 +77,27 @@ struct ConfigurationLayers: Sendable {
     }
 
     private static func read(_ file: String) async throws -> any ConfigProvider {
-        guard FileManager.default.isReadableFile(atPath: file) else { throw CommandError("cannot read the configuration file \(file)") }
+        guard let text = try? String(contentsOfFile: file, encoding: .utf8) else {
+            throw CommandError("cannot read the configuration file \(file)")
+        }
+        let isYAML = file.hasSuffix(".yaml") || file.hasSuffix(".yml")
         let path = ConfigReader(provider: InMemoryProvider(values: ["filePath": ConfigValue(.string(file), isSecret: false)]))
         do {
-            if file.hasSuffix(".yaml") || file.hasSuffix(".yml") { return try await FileProvider<YAMLSnapshot>(config: path) }
-            return try await FileProvider<JSONSnapshot>(config: path)
+            // An empty YAML file says nothing, and that is fine.
+            let names = isYAML ? try (Yams.load(yaml: text) as? [String: Any] ?? [:]).keys.sorted() : try jsonNames(text)
+            for name in names where !Setting.names.contains(name) { throw Setting.unknown(name, in: file) }
+            return isYAML ? try await FileProvider<YAMLSnapshot>(config: path) : try await FileProvider<JSONSnapshot>(config: path)
+        } catch let error as CommandError {
+            throw error
         } catch {
             // The parser's own words may quote the file, and secrets are in it.
-            throw CommandError("the configuration file \(file) is not a valid \(file.hasSuffix(".json") ? "JSON" : "YAML") object")
+            throw CommandError("the configuration file \(file) is not a valid \(isYAML ? "YAML" : "JSON") object")
         }
+    }
+
+    private static func jsonNames(_ text: String) throws -> [String] {
+        guard let object = try JSON.parse(text).object else { throw CommandError("the configuration must be an object") }
+        return object.map(\.name)
     }
 }
 
