@@ -106,6 +106,8 @@ public final class LogSpan: Span {
         if let traceState = context.traceState { fields["trace_state"] = "\(traceState)" }
         if !ended.links.isEmpty { fields["links"] = "\(ended.links.joined(separator: " "))" }
         if let failure = ended.failure { fields["error"] = "\(failure)" }
+        // The attributes are no sequence that `for` could walk through.
+        // swift-format-ignore: ReplaceForEachWithForLoop
         ended.attributes.forEach { name, value in fields[name] = "\(value.text)" }
         logger.info("span", metadata: fields)
     }

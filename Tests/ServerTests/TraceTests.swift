@@ -43,9 +43,11 @@ import Testing
         #expect(TraceState.accepted(header) == accepted)
     }
 
+    private static func tracing(_ isOn: Bool) -> @Sendable (inout ServerSettings) -> Void { { $0.traces = isOn } }
+
     @Test("a traced reservation is one tree below its caller's span, and the batch that committed it is linked to it")
     func tree() async throws {
-        try await withServer(logLevel: .info, adjusting: { $0.traces = true }) { served in
+        try await withServer(logLevel: .info, adjusting: Self.tracing(true)) { served in
             let world = try await World.make(served)
             let answer = try await world.caller.send(
                 .post, "/v1/reservations", Array(#"{"request_id":"r","model":"model-a","input_tokens":1}"#.utf8),
@@ -71,7 +73,7 @@ import Testing
     @Test("a caller who records nothing gets no spans recorded, and without the setting there are none")
     func unsampled() async throws {
         for traces in [true, false] {
-            try await withServer(logLevel: .info, adjusting: { $0.traces = traces }) { served in
+            try await withServer(logLevel: .info, adjusting: Self.tracing(traces)) { served in
                 let flags = traces ? "00" : "01"
                 _ = try await served.caller(nil).send(
                     .get, "/health/live", headers: [.traceParent: "00-\(Self.traceID)-00f067aa0ba902b7-\(flags)"])
