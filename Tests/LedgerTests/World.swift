@@ -141,23 +141,23 @@ struct World: Sendable {
 
     /// One budget's counters summed, with the ledger's and the reservations' own sums, which must agree with them (law 5).
     func totals(_ budget: BudgetID) async throws -> Totals {
+        // One statement, so one snapshot: engines may be at work.
         let results = try await sql([
             """
-            SELECT coalesce(sum(settled), 0), coalesce(sum(held), 0) FROM budget_periods
-            WHERE organization_id = \(organization) AND budget_id = \(budget)
-            """,
+            SELECT c.*, e.*, r.* FROM (
+                SELECT coalesce(sum(settled), 0), coalesce(sum(held), 0) FROM budget_periods
+                WHERE organization_id = \(organization) AND budget_id = \(budget)
+            ) AS c, (
+                SELECT count(*), coalesce(sum((d ->> 'quantity')::numeric), 0) FROM ledger_entries, jsonb_array_elements(draws) AS d
+                WHERE organization_id = \(organization) AND (d ->> 'budget')::uuid = \(budget)
+            ) AS e, (
+                SELECT count(*), coalesce(sum((d ->> 'quantity')::numeric), 0) FROM reservations, jsonb_array_elements(draws) AS d
+                WHERE organization_id = \(organization) AND state = 'held' AND (d ->> 'budget')::uuid = \(budget)
+            ) AS r
             """
-            SELECT count(*), coalesce(sum((d ->> 'quantity')::numeric), 0) FROM ledger_entries, jsonb_array_elements(draws) AS d
-            WHERE organization_id = \(organization) AND (d ->> 'budget')::uuid = \(budget)
-            """,
-            """
-            SELECT count(*), coalesce(sum((d ->> 'quantity')::numeric), 0) FROM reservations, jsonb_array_elements(draws) AS d
-            WHERE organization_id = \(organization) AND state = 'held' AND (d ->> 'budget')::uuid = \(budget)
-            """,
         ])
-        let (settled, held) = try results[0].rows[0].decode(as: (Amount, Amount).self)
-        let (entries, booked) = try results[1].rows[0].decode(as: (Int64, Amount).self)
-        let (open, holding) = try results[2].rows[0].decode(as: (Int64, Amount).self)
+        let (settled, held, entries, booked, open, holding) = try results[0].rows[0].decode(
+            as: (Amount, Amount, Int64, Amount, Int64, Amount).self)
         guard settled == booked, held == holding else {
             throw Disagreement(counters: "\(settled) settled, \(held) held", ledger: "\(booked) booked, \(holding) held")
         }
