@@ -36,14 +36,22 @@ import Testing
             }
             #expect(try await served.owner.get("/health/live").status == 200)
             proxy.heal()
-            try await served.owner.untilReady()
+            // Readiness remembers its last answer for a second, and an idle connection is found dead only when it is used.
             for number in 0..<6 {
-                let answer = try await world.reserve("during-\(number)")
+                let answer = try await lasting { try await world.reserve("during-\(number)") }
                 #expect(answer.status == 201, "\(answer)")
             }
             // Once each, whatever was tried while nobody heard of it.
-            let periods = try await served.owner.get("/v1/budgets/\(budget)/periods")
+            let periods = try await lasting { try await served.owner.get("/v1/budgets/\(budget)/periods") }
             #expect(periods.body["data"]?.array?.first?["held"]?["amount"] == "0.008400000000", "\(periods)")
+        }
+    }
+
+    /// The first answer that is not of the bad road.
+    private func lasting(_ ask: () async throws -> Caller.Answer) async throws -> Caller.Answer {
+        while true {
+            let answer = try await ask()
+            if answer.code != "store_unavailable" { return answer }
         }
     }
 }
