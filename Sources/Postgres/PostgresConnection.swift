@@ -68,7 +68,7 @@ public actor PostgresConnection {
     }
 
     /// The same for a body that leaves this connection's thread in between. The connection is its alone meanwhile.
-    public func transaction<T: Sendable>(_ body: (isolated PostgresConnection) async throws -> T) async throws -> T {
+    public func heldTransaction<T: Sendable>(_ body: (isolated PostgresConnection) async throws -> T) async throws -> T {
         try begin()
         let value: T
         do { value = try await body(self) } catch { throw rolledBack(error) }

@@ -65,7 +65,7 @@ extension Store {
     ) async throws -> Written<Answer> {
         try await refusing {
             try await pool.withConnection { connection in
-                try await connection.transaction { connection in
+                try await connection.heldTransaction { connection in
                     try connection.query(author.statement)
                     if let repeatable, let sealed = try Store.first(repeatable, by: author, connection) { return .repeated(sealed: sealed) }
                     let answer = try await body(Store(pool: self.pool, bound: connection, tracer: self.tracer))
