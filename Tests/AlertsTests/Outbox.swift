@@ -52,7 +52,8 @@ struct Outbox: Sendable {
             let id = EventID(high: 0x3333, low: numbers.next())
             let body = eventBody(id: id.description, threshold: threshold)
             return EventRow(
-                organization: Outbox.organization, id: id, type: threshold >= 100 ? .exceeded : .thresholdReached, severity: .error, percent: threshold,
+                organization: Outbox.organization, id: id, type: threshold >= 100 ? .exceeded : .thresholdReached, severity: .error,
+                percent: threshold,
                 body: JSONB(text: body.text), at: .now())
         }
         _ = try await store.pool.withConnection { connection in
