@@ -28,7 +28,6 @@ import Testing
             let answers = try await withThrowingTaskGroup(of: Caller.Answer.self) { group in
                 for number in 0..<6 { group.addTask { try await world.reserve("during-\(number)") } }
                 for _ in 0..<3 { group.addTask { try await served.owner.get("/v1/budgets") } }
-                group.addTask { try await served.owner.get("/health/ready") }
                 return try await group.reduce(into: []) { $0.append($1) }
             }
             for answer in answers {
