@@ -8,7 +8,7 @@ ALTER TABLE budget_limits ADD threshold_amounts numeric(38,12)[] NOT NULL DEFAUL
 ALTER TABLE budget_periods ADD alerted_amount numeric(38,12) NOT NULL DEFAULT 0;   -- the highest of them already alerted
 
 ALTER TABLE events
-    ADD about       uuid[] NOT NULL DEFAULT '{}',  -- the team, project and budget it concerns: endpoints filter by them
+    ADD about       text[] NOT NULL DEFAULT '{}',  -- the team, project and budget it concerns, as team_…: endpoints filter by them
     ADD topic       text,                          -- a later event of the same topic replaces one that has not arrived yet
     ADD mutes_until timestamptz;                   -- an exhausted organization: where it is told, alerts of teams and projects are not
 CREATE INDEX events_topic ON events (organization_id, topic) WHERE topic IS NOT NULL;
@@ -28,7 +28,7 @@ CREATE INDEX alerts_open ON alerts (organization_id, budget_id) WHERE event_id I
 ALTER TABLE endpoints
     DROP CONSTRAINT endpoints_kind_check,
     ADD CONSTRAINT endpoints_kind_check CHECK (kind IN ('slack', 'pagerduty', 'webhook', 'email', 'teams')),
-    ADD about               uuid[] NOT NULL DEFAULT '{}',    -- empty: everything
+    ADD about               text[] NOT NULL DEFAULT '{}',    -- empty: everything
     ADD min_severity        text NOT NULL DEFAULT 'info' CHECK (min_severity IN ('info', 'warning', 'error', 'critical')),
     ADD is_paused           boolean NOT NULL DEFAULT false,  -- deliveries wait
     ADD rate_per_minute     bigint CHECK (rate_per_minute BETWEEN 1 AND 6000),  -- NULL: the kind's own

@@ -14,6 +14,8 @@ struct API: Sendable {
     let engine: Engine
     let sealer: Sealer
     let outbound: OutboundClient
+    /// Whether the operator has named a mail server.
+    let canMail: Bool
     /// Tells the dispatcher that there may be something to deliver.
     let wakeDispatcher: @Sendable () -> Void
     let now: @Sendable () -> Instant

@@ -39,7 +39,8 @@ public func buildServices(
     let outbound = OutboundClient(allowTargets: allowed, logger: logger)
     let pool = PostgresPool(settings.database, size: settings.poolSize, logger: logger)
     let store = Store(pool: pool)
-    let dispatcher = AlertDispatcher(store: store, sealer: sealer, outbound: outbound, logger: logger)
+    let dispatcher = AlertDispatcher(
+        Sending(store: store, sealer: sealer, outbound: outbound, mail: settings.mail, publicURL: settings.publicURL), logger: logger)
     let ledger = Ledger(
         settings.database, laneCount: settings.laneCount, sweepInterval: settings.sweepInterval, now: now,
         onAlerts: { dispatcher.wake() }, logger: logger)
@@ -49,7 +50,8 @@ public func buildServices(
         metrics: HTTPMetrics(routes.map { ($0.method, $0.path) }),
         engine: Engine(
             submit: { await ledger.submit($0, for: $1) }, isConnected: { ledger.isConnected }, figures: { ledger.figures }),
-        sealer: sealer, outbound: outbound, wakeDispatcher: { dispatcher.wake() }, now: now, lastCheck: { upkeep.lastCheck })
+        sealer: sealer, outbound: outbound, canMail: settings.mail != nil, wakeDispatcher: { dispatcher.wake() }, now: now,
+        lastCheck: { upkeep.lastCheck })
     return [
         pool, upkeep, dispatcher, ledger,
         buildApplication(api, host: settings.host, port: settings.port, logger: logger, onRunning: onRunning),

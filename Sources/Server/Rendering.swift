@@ -34,7 +34,7 @@ extension JSONWriter {
     }
 
     /// Dollars as `{"amount":"12.340000000000","currency":"USD"}`, tokens and requests as numbers.
-    private mutating func amount(_ amount: Amount, in unit: BudgetUnit) {
+    mutating func amount(_ amount: Amount, in unit: BudgetUnit) {
         guard unit == .usd else { return number(text: amount.plain) }
         object { writer in
             writer.name("amount")

@@ -49,7 +49,7 @@ import Testing
         let code = try #require(Data(base64Encoded: String(signature.dropFirst(3))))
         let signed = Data("\(event).\(timestamp).".utf8) + Data(request.body)
         #expect(signature.hasPrefix("v1,"))
-        #expect(HMAC<SHA256>.isValidAuthenticationCode(code, authenticating: signed, using: SymmetricKey(data: Outbox.secret.bytes)))
+        #expect(HMAC<SHA256>.isValidAuthenticationCode(code, authenticating: signed, using: SymmetricKey(data: Outbox.secretBytes)))
         #expect(try JSON.parse(request.body)["data"]?["id"]?.string == event.description)
     }
 
@@ -173,12 +173,12 @@ import Testing
             let id = try await outbox.endpoint(.pagerduty(url: EndpointCredentials.pagerDutyURL, routingKey: "R-secret"))
             #expect(try await store.endpoint(id, of: Outbox.organization).kind == .pagerduty)
             let changed = try await store.changeEndpoint(id, of: Outbox.organization, ifRevision: 1) {
-                $0.name = "on call"
-                $0.minPercent = 90
+                $0.settings.name = "on call"
+                $0.settings.minPercent = 90
             }
-            #expect(changed.name == "on call" && changed.minPercent == 90 && changed.revision == 2)
+            #expect(changed.settings.name == "on call" && changed.settings.minPercent == 90 && changed.revision == 2)
             await #expect(throws: AdminRefusal.revisionMismatch(current: 2)) {
-                _ = try await store.changeEndpoint(id, of: Outbox.organization, ifRevision: 1) { $0.name = "x" }
+                _ = try await store.changeEndpoint(id, of: Outbox.organization, ifRevision: 1) { $0.settings.name = "x" }
             }
             let stranger = OrganizationID(high: 9, low: 9)
             await #expect(throws: AdminRefusal.notFound) { _ = try await store.endpoint(id, of: stranger) }

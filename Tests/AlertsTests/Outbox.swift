@@ -1,5 +1,6 @@
 /// An organization with endpoints and an outbox in a real Postgres, for tests of the dispatcher.
 import Budgets
+import Foundation
 import JSON
 import Outbound
 import Postgres
@@ -28,23 +29,31 @@ struct Outbox: Sendable {
         try await store.pool.withConnection { connection in try connection.query(query) }
     }
 
-    func endpoint(_ credentials: EndpointCredentials, minPercent: Int64 = 0, events: [String] = ["budget.*"]) async throws -> EndpointID {
+    /// At a rate that no test waits for, unless it asks for another.
+    func endpoint(
+        _ credentials: EndpointCredentials, minPercent: Int64 = 0, events: [String] = ["budget.*"], about: [Concern] = [],
+        minSeverity: Severity = .info, ratePerMinute: Int64? = 6000
+    ) async throws -> EndpointID {
         let id = EndpointID(high: 0x2222, low: numbers.next())
-        _ = try await store.createEndpoint(
-            id, of: Outbox.organization, name: "endpoint \(id)", credentials: credentials, events: events, minPercent: minPercent,
-            sealer: sealer)
+        let settings = EndpointSettings(
+            name: "endpoint \(id)", events: events, about: about, minPercent: minPercent, minSeverity: minSeverity,
+            ratePerMinute: ratePerMinute)
+        _ = try await store.createEndpoint(id, of: Outbox.organization, settings, credentials: credentials, sealer: sealer)
         return id
     }
 
     func webhook(_ receiver: Receiver, _ path: String = "/hook") async throws -> EndpointID {
-        try await endpoint(.webhook(url: receiver.url(path), secret: Outbox.secret))
+        try await endpoint(.webhook(url: receiver.url(path), secrets: [Outbox.secret]))
     }
 
     /// The secret of every webhook here.
     static let secret: WebhookSecret = {
         var generator = SeededGenerator(seed: 5)
-        return WebhookSecret(using: &generator)
+        return WebhookSecret(.hmac, using: &generator)
     }()
+
+    /// What a receiver has of it.
+    static var secretBytes: Data { Data(base64Encoded: String(secret.revealed.dropFirst(6)))! }
 
     /// Writes events and their deliveries as the engine does.
     @discardableResult func post(_ count: Int = 1, threshold: Int64 = 90) async throws -> [EventID] {
@@ -52,21 +61,25 @@ struct Outbox: Sendable {
             let id = EventID(high: 0x3333, low: numbers.next())
             let body = eventBody(id: id.description, threshold: threshold)
             return EventRow(
-                organization: Outbox.organization, id: id, type: threshold >= 100 ? .exceeded : .thresholdReached, severity: .error, percent: threshold,
+                organization: Outbox.organization, id: id, type: threshold >= 100 ? .exceeded : .thresholdReached, severity: .error,
+                percent: threshold,
                 body: JSONB(text: body.text), at: .now())
         }
         _ = try await store.pool.withConnection { connection in
-            try connection.flight([AlertWrites.events(rows), AlertWrites.deliveries(of: rows)])
+            try connection.flight([AlertWrites.events(rows), AlertWrites.deliveries(of: rows.map { ($0.organization, $0.id) })])
         }
         return rows.map(\.id)
     }
 
     /// Runs a dispatcher beside `body`, then shuts it down gracefully and returns when it has ended.
-    func dispatching(allow: [String] = ["127.0.0.0/8"], sealer: Sealer? = nil, _ body: @Sendable (AlertDispatcher) async throws -> Void)
-        async throws
-    {
+    func dispatching(
+        allow: [String] = ["127.0.0.0/8"], sealer: Sealer? = nil, mail: MailServer? = nil, publicURL: String? = nil,
+        heldClock: (@Sendable () -> Instant)? = nil, _ body: @Sendable (AlertDispatcher) async throws -> Void
+    ) async throws {
         let outbound = OutboundClient(allowTargets: allow.compactMap { CIDR($0) }, logger: testLogger)
-        let dispatcher = AlertDispatcher(store: store, sealer: sealer ?? self.sealer, outbound: outbound, logger: testLogger)
+        let dispatcher = AlertDispatcher(
+            Sending(store: store, sealer: sealer ?? self.sealer, outbound: outbound, mail: mail, publicURL: publicURL),
+            heldClock: heldClock, logger: testLogger)
         let group = ServiceGroup(services: [dispatcher], logger: testLogger)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
@@ -93,6 +106,7 @@ struct Outbox: Sendable {
     func makeDue() async throws {
         try await run(
             "UPDATE deliveries SET next_attempt_at = now(), lease_until = least(lease_until, now()) WHERE state IN ('pending', 'sending')")
+        try await run("UPDATE endpoints SET next_slot_at = now()")
     }
 
     func close() async { await store.pool.shutdown() }
