@@ -43,6 +43,9 @@ static inline CURLcode bursar_curl_set_headers(CURL *easy, struct curl_slist *he
 static inline CURLcode bursar_curl_set_recipients(CURL *easy, struct curl_slist *recipients) {
     return curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, recipients);
 }
+static inline CURLcode bursar_curl_set_names(CURL *easy, struct curl_slist *names) {
+    return curl_easy_setopt(easy, CURLOPT_RESOLVE, names);
+}
 static inline CURLcode bursar_curl_set_read(CURL *easy, curl_read_callback callback) {
     return curl_easy_setopt(easy, CURLOPT_READFUNCTION, callback);
 }

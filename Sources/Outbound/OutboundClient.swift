@@ -18,9 +18,13 @@ public final class OutboundClient: Sendable {
     private let thread: Mutex<pthread_t?>
 
     /// Starts the client's thread. Inside `allowTargets` addresses may be private, ports any, and http plain; nowhere else.
-    public init(allowTargets: [CIDR], logger: Logger) {
+    public convenience init(allowTargets: [CIDR], logger: Logger) {
+        self.init(TargetPolicy(allowTargets: allowTargets), logger: logger)
+    }
+
+    init(_ policy: TargetPolicy, logger: Logger) {
         Outbound.initialize()
-        policy = TargetPolicy(allowTargets: allowTargets)
+        self.policy = policy
         let started = LoopThread.start(mailbox: mailbox, policy: policy, logger: logger)
         thread = Mutex(started)
         if started == nil {

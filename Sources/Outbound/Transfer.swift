@@ -11,6 +11,7 @@ import CCurl
     /// Header lines, or recipients. curl copies neither these nor the body; all stay here until the handle is gone.
     private var lines: UnsafeMutablePointer<curl_slist>?
     private let body: UnsafeMutableBufferPointer<UInt8>
+    private var names: UnsafeMutablePointer<curl_slist>?
     var mailReader: MailReader
 
     private var response = ResponseCollector()
@@ -44,6 +45,7 @@ import CCurl
     deinit {
         unsafe curl_easy_cleanup(easy)
         unsafe curl_slist_free_all(lines)
+        unsafe curl_slist_free_all(names)
         unsafe body.deallocate()
     }
 
@@ -89,6 +91,14 @@ import CCurl
         for (option, value) in longs { codes.append(unsafe bursar_curl_set_long(easy, option, value)) }
         // `Expect` would cost a round trip, and some receivers a second of silence.
         codes.append(try unsafe bursar_curl_set_headers(easy, list(request.headers.map { "\($0.name): \($0.value)" } + ["Expect:"])))
+        if let authorities = policy.authorities {
+            codes.append(unsafe bursar_curl_set_string(easy, CURLOPT_CAINFO, authorities))
+        }
+        if let resolve = policy.names {
+            let (host, port) = url.place
+            unsafe names = unsafe curl_slist_append(nil, "\(host):\(port):\(resolve(host).joined(separator: ","))")
+            codes.append(unsafe bursar_curl_set_names(easy, names))
+        }
         codes.append(unsafe bursar_curl_set_size(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(body.count)))
         // An empty body still needs a pointer: without one curl would read it from a callback.
         let start = unsafe body.baseAddress.map { UnsafeMutableRawPointer($0) } ?? easy

@@ -56,19 +56,65 @@ struct Outbox: Sendable {
     static var secretBytes: Data { Data(base64Encoded: String(secret.revealed.dropFirst(6)))! }
 
     /// Writes events and their deliveries as the engine does.
-    @discardableResult func post(_ count: Int = 1, threshold: Int64 = 90) async throws -> [EventID] {
+    @discardableResult func post(
+        _ count: Int = 1, threshold: Int64 = 90, about: NewEvent.Subject = NewEvent.Subject(), mutesUntil: Instant? = nil,
+        at: Instant = .now()
+    ) async throws -> [EventID] {
         let rows = (0..<count).map { _ in
-            let id = EventID(high: 0x3333, low: numbers.next())
+            let id = EventID(high: UInt64(at.microseconds / 1000) << 16, low: numbers.next())
             let body = eventBody(id: id.description, threshold: threshold)
             return EventRow(
-                organization: Outbox.organization, id: id, type: threshold >= 100 ? .exceeded : .thresholdReached, severity: .error,
-                percent: threshold,
-                body: JSONB(text: body.text), at: .now())
+                organization: Outbox.organization, id: id, type: threshold >= 100 ? .exceeded : .thresholdReached,
+                severity: Severity(threshold: Int(threshold)), percent: threshold, about: about, mutesUntil: mutesUntil,
+                body: JSONB(text: body.text), at: at)
         }
         _ = try await store.pool.withConnection { connection in
             try connection.flight([AlertWrites.events(rows), AlertWrites.deliveries(of: rows.map { ($0.organization, $0.id) })])
         }
         return rows.map(\.id)
+    }
+
+    /// A monthly budget of the organization, in a database.
+    func budget() async throws -> Budget {
+        let budget = Budget(
+            id: BudgetID(high: 0x4444, low: numbers.next()), name: "Monthly", scope: .organization, match: .any, per: nil, unit: .usd,
+            rule: PeriodRule(.month), amount: Amount(whole: 10), thresholds: [90, 100], limitVersion: 1, enforcement: .block)
+        try await run(
+            """
+            INSERT INTO budgets (organization_id, id, name, unit, period, amount)
+            VALUES (\(Outbox.organization), \(budget.id), \(budget.name), 'usd', 'month', \(budget.amount))
+            """)
+        return budget
+    }
+
+    /// An alert of its present period, as the engine writes it: the row, the event with a real body, and the deliveries.
+    func alert(_ budget: Budget, threshold: Int64) async throws {
+        let at = Instant.now()
+        let zone = Zone("Europe/Berlin") ?? .utc
+        let span = budget.rule.span(containing: at, in: zone)
+        let counter = CounterID(budget: budget.id, subject: "", periodStart: span.start)
+        let settled = Amount(pico: budget.amount.pico * Int128(threshold) / 100)
+        let body = BudgetEventBody(
+            organization: (Outbox.organization, "Acme", zone), budget: budget, scopeName: nil, counter: counter, span: span,
+            settled: settled,
+            at: at)
+        let id = EventID(high: UInt64(at.microseconds / 1000) << 16, low: numbers.next())
+        let type: EventType = threshold >= 100 ? .exceeded : .thresholdReached
+        let bytes = body.bytes(type, Severity(threshold: Int(threshold)), id: id) { $0.field("threshold", threshold) }
+        let row = EventRow(
+            organization: Outbox.organization, id: id, type: type, severity: Severity(threshold: Int(threshold)), percent: threshold,
+            topic: body.topic, body: JSONB(bytes: bytes), at: at)
+        _ = try await store.pool.withConnection { connection in
+            try connection.flight([
+                """
+                INSERT INTO alerts
+                    (organization_id, id, budget_id, subject, period_start, limit_version, threshold, settled, amount, event_id, review_at,
+                     created_at)
+                VALUES (\(Outbox.organization), \(AlertID(at: at)), \(budget.id), '', \(span.start), 1, \(threshold), \(settled),
+                        \(budget.amount), \(id), \(span.end), \(at))
+                """, AlertWrites.events([row]), AlertWrites.deliveries(of: [(Outbox.organization, id)]),
+            ])
+        }
     }
 
     /// Runs a dispatcher beside `body`, then shuts it down gracefully and returns when it has ended.
@@ -94,7 +140,7 @@ struct Outbox: Sendable {
     func deliveries() async throws -> [(state: String, attempts: Int64, wait: Int64, error: String?)] {
         try await run(
             """
-            SELECT state, attempts, extract(epoch FROM next_attempt_at - now())::bigint, last_error FROM deliveries ORDER BY event_id, endpoint_id
+            SELECT state, attempts, extract(epoch FROM next_attempt_at - now())::bigint, last_error FROM deliveries ORDER BY event_id, endpoint_id, state
             """
         ).rows.map { row in
             let (state, attempts, wait, error) = try row.decode(as: (String, Int64, Int64, String?).self)

@@ -1,5 +1,6 @@
 /// Which alerts the engine makes, whom they are for, and how they end; in a real Postgres, to the rows that the dispatcher takes up.
 import Budgets
+import Foundation
 import JSON
 import Postgres
 import Store
@@ -225,6 +226,13 @@ import Testing
             // Nine days cost nine dollars; a month has thirty. The tenth dollar goes on the tenth day.
             #expect(body["projected"] == "30.000000000000" && body["exhausts_at"] == "2026-11-11T00:00:00Z")
             #expect(body["links"]?["budget"]?.string == body["budget"]?["id"]?.string.map { "/v1/budgets/\($0)" })
+            // The documentation's example has these members and no others.
+            let documentation = try String(contentsOf: Vendors.file("docs/webhooks.md"), encoding: .utf8)
+            let example = try #require(
+                documentation.components(separatedBy: "```json\n").dropFirst().compactMap { part in
+                    try? JSON.parse(part.components(separatedBy: "```")[0])
+                }.first { $0["type"] == "budget.threshold_reached" && $0["version"] != nil })
+            #expect(Set(example.object?.map(\.name) ?? []) == Set(body.object?.map(\.name) ?? []))
         }
     }
 }

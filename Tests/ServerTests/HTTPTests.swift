@@ -141,7 +141,7 @@ extension HTTPTests {
                 store: store, authenticator: Authenticator { try await store.credential(sha256: $0) },
                 metrics: HTTPMetrics(routes.map { ($0.method, $0.path) }), engine: engine,
                 sealer: try Sealer(masterKey: Array(repeating: 7, count: 32)),
-                outbound: OutboundClient(allowTargets: [], logger: testLogger),
+                outbound: OutboundClient(allowTargets: [], logger: testLogger), canMail: false,
                 wakeDispatcher: {}, now: { .now() })
             let (ports, port) = AsyncStream<Int>.makeStream()
             let application = buildApplication(api, host: "127.0.0.1", port: 0, logger: testLogger) { port.yield($0) }

@@ -6,6 +6,8 @@ import Synchronization
 public struct ReceivedRequest: Sendable {
     /// Counts from 1.
     public let number: Int
+    /// The address of ours that was connected to.
+    public let localAddress: String
     /// Which connection carried it, from 1: tells reuse from a new connection.
     public let connection: Int
     public let requestLine: String
@@ -46,10 +48,10 @@ public final class Receiver: Sendable {
     private let state = Mutex(State())
     private let gate = DispatchSemaphore(value: 0)
 
-    /// Listens on a free port of 127.0.0.1 until `stop()`.
-    public init(_ script: @escaping @Sendable (ReceivedRequest) -> Reply = { _ in .ok }) {
+    /// Listens on a free port of 127.0.0.1 until `stop()`, or of every address of this machine.
+    public init(anywhere: Bool = false, _ script: @escaping @Sendable (ReceivedRequest) -> Reply = { _ in .ok }) {
         self.script = script
-        let (descriptor, port) = Sockets.listen()
+        let (descriptor, port) = Sockets.listen(anywhere: anywhere)
         listener = descriptor
         self.port = port
         Thread { [self] in accept() }.start()
@@ -156,7 +158,8 @@ public final class Receiver: Sendable {
                 if buffer.count - end.upperBound >= length {
                     let body = Array(buffer[end.upperBound..<(end.upperBound + length)])
                     buffer.removeSubrange(..<(end.upperBound + length))
-                    return record(line: lines[0], headers: headers, body: body, connection: connection)
+                    return record(
+                        line: lines[0], headers: headers, body: body, connection: connection, at: Sockets.localAddress(descriptor))
                 }
             }
             guard let more = Sockets.read(descriptor) else { return nil }
@@ -164,10 +167,13 @@ public final class Receiver: Sendable {
         }
     }
 
-    private func record(line: String, headers: [String: String], body: [UInt8], connection: Int) -> ReceivedRequest {
+    private func record(
+        line: String, headers: [String: String], body: [UInt8], connection: Int, at address: String
+    ) -> ReceivedRequest {
         let (request, ready) = state.withLock { state in
             let request = ReceivedRequest(
-                number: state.received.count + 1, connection: connection, requestLine: line, headers: headers, body: body)
+                number: state.received.count + 1, localAddress: address, connection: connection, requestLine: line, headers: headers,
+                body: body)
             state.received.append(request)
             let count = state.received.count
             let ready = state.waiters.filter { $0.count <= count }
@@ -181,7 +187,7 @@ public final class Receiver: Sendable {
 
 /// The few socket calls, over IPv4 loopback.
 private enum Sockets {
-    static func listen() -> (Int32, UInt16) {
+    static func listen(anywhere: Bool) -> (Int32, UInt16) {
         #if canImport(Glibc)
             let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         #else
@@ -189,7 +195,7 @@ private enum Sockets {
         #endif
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        address.sin_addr.s_addr = UInt32(anywhere ? 0 : 0x7F00_0001).bigEndian
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         withUnsafeMutablePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
@@ -198,6 +204,16 @@ private enum Sockets {
             }
         }
         return (descriptor, UInt16(bigEndian: address.sin_port))
+    }
+
+    static func localAddress(_ descriptor: Int32) -> String {
+        var address = sockaddr_in()
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isKnown = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) == 0 }
+        }
+        let bits = UInt32(bigEndian: address.sin_addr.s_addr)
+        return isKnown ? [24, 16, 8, 0].map { String(bits >> $0 & 0xFF) }.joined(separator: ".") : ""
     }
 
     static func accept(_ listener: Int32) -> Int32? {

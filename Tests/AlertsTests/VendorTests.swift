@@ -1,0 +1,95 @@
+/// What Bursar sends, judged by the vendors' own clients and by verifiers of others; and first the receivers of these tests, by the
+/// same clients. They are installed by `make test`; without them these tests say that they are skipped.
+import Budgets
+import Foundation
+import JSON
+import Store
+import TestSupport
+import Testing
+
+@testable import Alerts
+
+@Suite(.timeLimit(.minutes(2)), .enabled(if: Vendors.areInstalled, "the vendors' Python clients are not installed: make vendors"))
+struct VendorTests {
+    @Test("slack_sdk takes our receiver for Slack, and its 429 for Slack's")
+    func slackReceiver() throws {
+        let receiver = Receiver()
+        defer { receiver.stop() }
+        #expect(try Vendors.judge("slack-client", receiver.url("/services/T/B/x")).isEmpty)
+        let limited = Receiver { $0.number == 1 ? .answer(429, headers: ["Retry-After": "1"]) : .ok }
+        defer { limited.stop() }
+        #expect(try Vendors.judge("slack-client-limited", limited.url("/services/T/B/x")).isEmpty)
+        #expect(limited.received.count == 2)
+    }
+
+    @Test("pagerduty takes our https receiver for PagerDuty, and sends what we would", .enabled(if: Vendors.hasTLS, "no openssl"))
+    func pagerDutyReceiver() throws {
+        let receiver = try TLSReceiver()
+        defer { receiver.stop() }
+        let complaint = try Vendors.judge(
+            "pagerduty-client", "https://localhost:\(receiver.port)", environment: ["SSL_CERT_FILE": receiver.certificate])
+        #expect(complaint.isEmpty)
+        func request() throws -> JSON {
+            let line = try JSON.parse(try #require(receiver.next()))
+            #expect(line["path"] == "/v2/enqueue")
+            return try JSON.parse(try #require(line["body"]?.string))
+        }
+        let (theirs, resolved) = (try request(), try request())
+        let body = eventBody()
+        let ours = PagerDutyMessage.trigger(try #require(Notice(body)), body, routingKey: "R0")
+        // Every member they send, we send.
+        #expect(Set(theirs.object?.map(\.name) ?? []).isSubset(of: Set(ours.object?.map(\.name) ?? [])))
+        #expect(Set(theirs["payload"]?.object?.map(\.name) ?? []).isSubset(of: Set(ours["payload"]?.object?.map(\.name) ?? [])))
+        let end = PagerDutyMessage.resolve(try #require(BudgetNews(eventBody(reason: "new_period"))), isExceeded: true, routingKey: "R0")
+        #expect(Set(resolved.object?.map(\.name) ?? []) == Set(end.object?.map(\.name) ?? []))
+    }
+
+    @Test("slack_sdk's models of Block Kit find nothing wrong with our messages", arguments: [1, 150, .max])
+    func slackMessages(length: Int) throws {
+        let name = String(nastyName.prefix(length))
+        var circumstances = Circumstances()
+        circumstances.publicURL = "https://bursar.example"
+        circumstances.muted = 3
+        circumstances.age = .hours(2)
+        for body in [
+            eventBody(name: name, subject: name), eventBody(threshold: 100, name: name), eventBody(name: name, reason: "limit_raised"),
+            [
+                "id": "evt_1", "type": "x.y", "occurred_at": "2026-11-21T08:00:00Z", "organization": ["id": "org_1"],
+                "summary": .string(name),
+            ],
+        ] {
+            let message = SlackMessage.make(try #require(Notice(body, circumstances)))
+            #expect(try Vendors.judge("slack", input: message.text).isEmpty)
+        }
+    }
+
+    @Test("standardwebhooks, svix and the sample of the documentation verify what arrives, during a rotation too")
+    func webhooks() async throws {
+        try await withOutbox { outbox in
+            let receiver = Receiver { _ in .answer(204) }
+            defer { receiver.stop() }
+            let endpoint = try await outbox.webhook(receiver)
+            try await outbox.post()
+            try await outbox.dispatching { _ in _ = await receiver.received(atLeast: 1) }
+            var generator = SystemRandomNumberGenerator()
+            let new = WebhookSecret(.hmac, using: &generator)
+            _ = try await outbox.store.rotateEndpoint(endpoint, of: Outbox.organization, ifRevision: nil, sealer: outbox.sealer) { old in
+                guard case .webhook(let url, let secrets) = old else { return old }
+                return .webhook(url: url, secrets: [new, secrets[0].expiring(at: Instant.now().adding(seconds: 600))])
+            }
+            try await outbox.post()
+            try await outbox.dispatching { _ in _ = await receiver.received(atLeast: 2) }
+            for (request, secrets) in zip(receiver.received, [[Outbox.secret], [new, Outbox.secret]]) {
+                for secret in secrets {
+                    let headers = request.headers.filter { $0.key.hasPrefix("webhook-") }.map { ($0.key, JSON.string($0.value)) }
+                    let input: JSON = [
+                        "headers": .object(headers), "body": .string(Data(request.body).base64EncodedString()),
+                        "secret": .string(secret.revealed),
+                    ]
+                    #expect(try Vendors.judge("webhook", secret.revealed, input: input.text).isEmpty)
+                    #expect(try Vendors.judge("sample", Vendors.file("docs/webhooks.md").path, input: input.text).isEmpty)
+                }
+            }
+        }
+    }
+}
