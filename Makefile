@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BURSAR := .build/release/bursar
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak bench demo lint vendors needs build
+.PHONY: help run test soak kills bench demo lint vendors needs build
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ test: needs vendors ## Build everything and run all tests, against a real Postgr
 
 soak: needs ## Hold the decision to the model of the laws for long (STEPS=number SEED=number)
 	BURSAR_STEPS=$(or $(STEPS),10000000) BURSAR_TEST_SEED=$(SEED) swift test --filter 'SimulationTests.*laws'
+
+kills: needs ## Kill the program while it delivers alerts, again and again (ROUNDS=number)
+	BURSAR_KILL_ROUNDS=$(or $(ROUNDS),50) swift test --filter KilledDeliveryTests
 
 bench: build ## Measure reservations and cycles against a bare route and one transaction a call
 	@exec $(BURSAR) bench $(ARGS)

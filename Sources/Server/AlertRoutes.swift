@@ -37,7 +37,6 @@ extension API {
         var fields = try exchange.fields()
         try fields.finish()
         let delivery = try await store.retryDelivery(exchange.id(DeliveryKind.self), of: exchange.organization)
-        wakeDispatcher()
         return .json(.accepted) { delivery.write(&$0) }
     }
 }

@@ -57,7 +57,6 @@ extension API {
             if let isPaused { $0.settings.isPaused = isPaused }
             if let isEnabled { $0.isEnabled = isEnabled }
         }
-        wakeDispatcher()
         return .json(revision: endpoint.revision) { endpoint.write(&$0) }
     }
 
@@ -74,7 +73,6 @@ extension API {
         let delivery = try await store.testEndpoint(
             exchange.id(EndpointKind.self), of: exchange.organization, event: EventID(at: exchange.now),
             delivery: DeliveryID(at: exchange.now), at: exchange.now)
-        wakeDispatcher()
         return .json(.accepted) { writer in writer.object { $0.field("delivery", delivery) } }
     }
 
@@ -89,7 +87,7 @@ extension API {
         let given = fields
         let until = exchange.now.adding(seconds: overlap)
         let (endpoint, credentials) = try await store.rotateEndpoint(
-            exchange.id(EndpointKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision(), sealer: sealer
+            exchange.id(EndpointKind.self), of: exchange.organization, sealer: sealer
         ) { old in
             var fields = given
             var new = old
@@ -124,7 +122,6 @@ extension API {
         if since < oldest || since > exchange.now { query.fault("since", .outOfRange, "must be within the last 30 days") }
         try query.finish()
         let count = try await store.recoverEndpoint(exchange.id(EndpointKind.self), of: exchange.organization, since: since)
-        wakeDispatcher()
         return .json(.accepted) { writer in writer.object { $0.field("deliveries", Int64(count)) } }
     }
 

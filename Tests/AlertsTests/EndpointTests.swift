@@ -191,7 +191,7 @@ import Testing
             let budget = try await outbox.budget()
             try await outbox.alert(budget, threshold: 90)
             try await outbox.dispatching { _ in _ = await receiver.received(atLeast: 1) }
-            _ = try await outbox.store.rotateEndpoint(id, of: Outbox.organization, ifRevision: 1, sealer: outbox.sealer) { _ in
+            _ = try await outbox.store.rotateEndpoint(id, of: Outbox.organization, sealer: outbox.sealer) { _ in
                 .pagerduty(url: receiver.url(), routingKey: "R2")
             }
             try await outbox.alert(budget, threshold: 100)

@@ -73,7 +73,7 @@ struct VendorTests {
             try await outbox.dispatching { _ in _ = await receiver.received(atLeast: 1) }
             var generator = SystemRandomNumberGenerator()
             let new = WebhookSecret(.hmac, using: &generator)
-            _ = try await outbox.store.rotateEndpoint(endpoint, of: Outbox.organization, ifRevision: nil, sealer: outbox.sealer) { old in
+            _ = try await outbox.store.rotateEndpoint(endpoint, of: Outbox.organization, sealer: outbox.sealer) { old in
                 guard case .webhook(let url, let secrets) = old else { return old }
                 return .webhook(url: url, secrets: [new, secrets[0].expiring(at: Instant.now().adding(seconds: 600))])
             }

@@ -59,7 +59,7 @@ import Testing
         }
         defer { receiver.stop() }
         // Inside, in every form; only 127.0.1.0/24 is allowed. All of them would end at the receiver, or nowhere.
-        func address(_ generator: inout SeededGenerator) -> String {
+        @Sendable func address(_ generator: inout SeededGenerator) -> String {
             let (a, b) = (Int.random(in: 0...255, using: &generator), Int.random(in: 0...255, using: &generator))
             let forms = [
                 "127.0.1.\(a)", "127.0.1.\(b)", "127.0.0.\(a)", "127.\(a).\(b == 1 ? 2 : b).1", "127.0.2.\(a)", "0.0.0.0", "::1",

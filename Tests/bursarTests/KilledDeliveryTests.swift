@@ -1,5 +1,5 @@
 /// The program killed while it delivers, again and again: every event reaches its receiver, and a receiver that takes each id once has each
-/// event once. `make test` has few rounds; BURSAR_KILL_ROUNDS=50 (`make soak-alerts`) as many as one likes.
+/// event once. `make test` has few rounds; `make kills` has fifty.
 import Foundation
 import Glibc
 import JSON
