@@ -132,6 +132,11 @@ public struct EndpointHealth: Sendable {
     public let failures: Int64
     /// For how long; zero while it does not fail.
     public let failingFor: Duration
+
+    public init(failures: Int64, failingFor: Duration) {
+        self.failures = failures
+        self.failingFor = failingFor
+    }
 }
 
 extension Store {

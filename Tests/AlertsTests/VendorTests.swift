@@ -37,11 +37,11 @@ struct VendorTests {
         let (theirs, resolved) = (try request(), try request())
         let body = eventBody()
         let ours = PagerDutyMessage.trigger(try #require(Notice(body)), body, routingKey: "R0")
-        // Every member they send, we send.
-        #expect(Set(theirs.object?.map(\.name) ?? []).isSubset(of: Set(ours.object?.map(\.name) ?? [])))
-        #expect(Set(theirs["payload"]?.object?.map(\.name) ?? []).isSubset(of: Set(ours["payload"]?.object?.map(\.name) ?? [])))
         let end = PagerDutyMessage.resolve(try #require(BudgetNews(eventBody(reason: "new_period"))), isExceeded: true, routingKey: "R0")
-        #expect(Set(resolved.object?.map(\.name) ?? []) == Set(end.object?.map(\.name) ?? []))
+        func names(_ json: JSON?) -> Set<String> { Set((json?.object ?? JSON.Object()).map(\.name)) }
+        // Every member they send, we send.
+        #expect(names(theirs).isSubset(of: names(ours)) && names(theirs["payload"]).isSubset(of: names(ours["payload"])))
+        #expect(names(resolved) == names(end))
     }
 
     @Test("slack_sdk's models of Block Kit find nothing wrong with our messages", arguments: [1, 150, .max])
