@@ -23,7 +23,7 @@ import Testing
             }
             defer { receiver.stop() }
             _ = try await outbox.webhook(receiver)
-            try await outbox.post()
+            try await outbox.post(at: start)
             try await outbox.dispatching(heldClock: clock.read) { dispatcher in
                 var attempts: Int64 = 0
                 while true {
@@ -69,7 +69,7 @@ import Testing
             let receiver = Receiver { $0.number == 1 ? .answer(503) : .ok }
             defer { receiver.stop() }
             _ = try await outbox.webhook(receiver)
-            try await outbox.post()
+            try await outbox.post(at: clock.now)
             try await outbox.dispatching(heldClock: clock.read) { dispatcher in
                 _ = await receiver.received(atLeast: 1)
                 try await outbox.untilNone(in: ["sending"], attempts: 1)
