@@ -111,6 +111,7 @@ private func taken(_ credits: AsyncStream<Void>, until end: ContinuousClock.Inst
         // No credit means that nobody reads on.
         group.addTask { if await credits.first(where: { true }) == nil { throw CancellationError() } }
         group.addTask {
+            // The deadline itself, cancelled when the page was taken.
             try await Task.sleep(until: end, clock: .continuous)
             throw StatementReadTooSlowly()
         }

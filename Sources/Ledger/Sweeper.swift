@@ -60,6 +60,7 @@ final class Sweeper: Sendable {
                 await connection.close()
             } catch {
                 logger.warning("the sweeper lost Postgres", metadata: ["error": "\(error)"])
+                // A pause between attempts: there is no signal for a server that comes back.
                 try? await Task.sleep(for: interval)
             }
         }

@@ -42,6 +42,7 @@ public final class Upkeep: Service {
                     await connection.close()
                 } catch {
                     self.logger.warning("upkeep was interrupted; trying again", metadata: ["error": "\(error)"])
+                    // A pause between attempts: there is no signal for a server that comes back.
                     try? await Task.sleep(for: Self.interval)
                 }
             }
