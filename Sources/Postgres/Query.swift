@@ -28,6 +28,18 @@ public struct Query: Sendable, ExpressibleByStringInterpolation {
         bytes = interpolation.bytes
     }
 
+    /// The same statement with static SQL around it, such as `INSERT INTO copies` in front: one `SELECT` for several uses.
+    public func inside(_ before: StaticString, _ after: StaticString = "") -> Query {
+        Query(sql: "\(before) \(sql) \(after)", types: types, ends: ends, bytes: bytes)
+    }
+
+    private init(sql: String, types: [UInt32], ends: [Int], bytes: [UInt8]) {
+        self.sql = sql
+        self.types = types
+        self.ends = ends
+        self.bytes = bytes
+    }
+
     /// Collects the SQL and the binds.
     public struct StringInterpolation: StringInterpolationProtocol, Sendable {
         @usableFromInline var sql = ""

@@ -65,8 +65,9 @@ public func buildServices(
         engine: Engine(submit: { await ledger.submit($0, for: $1) }), hindrance: { await readiness.hindrance() },
         sealer: sealer, outbound: outbound, wakeDispatcher: { dispatcher.wake() }, now: now)
     let bursts = BurstWatch(store: store, now: now, onNews: { dispatcher.wake() }, logger: logger)
+    let closing = ClosingWatch(database: settings.database, now: now, onNews: { dispatcher.wake() }, logger: logger)
     return [
-        pool, statements, upkeep, dispatcher, bursts, ledger,
+        pool, statements, upkeep, dispatcher, bursts, closing, ledger,
         buildApplication(api, host: settings.host, port: settings.port, logger: logger, onRunning: onRunning),
     ]
 }

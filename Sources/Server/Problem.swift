@@ -39,6 +39,9 @@ enum ProblemCode: String, CaseIterable, Sendable {
     case burstApproverTooLow = "burst_approver_too_low"
     case burstNotNeeded = "burst_not_needed"
     case burstNotOpen = "burst_not_open"
+    case monthNotReady = "month_not_ready"
+    case monthChanged = "month_changed"
+    case monthNotInState = "month_not_in_state"
     case overloaded
     case storeUnavailable = "store_unavailable"
     case internalError = "internal_error"
@@ -54,6 +57,7 @@ enum ProblemCode: String, CaseIterable, Sendable {
             .requestInFlight:
             409
         case .tooManyOpenBursts, .tooManyBurstsInQuarter, .burstReviewOverdue, .burstNotNeeded, .burstNotOpen: 409
+        case .monthNotReady, .monthChanged, .monthNotInState: 409
         case .revisionMismatch: 412
         case .bodyTooLarge: 413
         case .unsupportedMediaType: 415
@@ -104,6 +108,9 @@ enum ProblemCode: String, CaseIterable, Sendable {
         case .burstApproverTooLow: "Somebody above must approve this much"
         case .burstNotNeeded: "The budget needs no burst"
         case .burstNotOpen: "Not in the state for that"
+        case .monthNotReady: "The month is not ready for that"
+        case .monthChanged: "The month has changed since it was proposed"
+        case .monthNotInState: "The month is not in the state for that"
         case .overloaded: "Too many requests are waiting"
         case .storeUnavailable: "The database cannot be reached"
         case .internalError: "Something went wrong on our side"

@@ -31,6 +31,10 @@ enum Permission: String, CaseIterable, Sendable {
     /// The chargeback of the whole organization.
     case readStatements = "statements:read"
     case export = "statements:export"
+    /// Propose months and close them.
+    case closeStatements = "statements:close"
+    /// Open a closed month again, together with somebody else.
+    case reopenStatements = "statements:reopen"
     /// Who changed what.
     case readAudit = "audit:read"
     /// Reserve, settle, release, book, and ask for one's own allowance.
@@ -44,7 +48,7 @@ private let reading: Set<Permission> = [
 ]
 private let administering: Set<Permission> = reading.union([
     .changeOrganization, .changeProjects, .changeBudgets, .changeUsers, .changeAPIKeys, .changeCatalogue, .changeEndpoints, .export,
-    .call, .requestBursts, .decideBursts, .readAudit,
+    .call, .requestBursts, .decideBursts, .readAudit, .closeStatements, .reopenStatements,
 ])
 
 /// What a role may. A role on a team may it on that team's things only.
@@ -52,7 +56,7 @@ let permissions: [Role: Set<Permission>] = [
     .operator: [.organizations, .readCatalogue, .changeCatalogue, .readAPIKeys, .changeAPIKeys],
     .owner: administering,
     .admin: administering,
-    .finance: reading.union([.export]),
+    .finance: reading.union([.export, .closeStatements]),
     .auditor: reading.union([.readAudit]),
     .lead: [
         .readStructure, .readCatalogue, .readUsers, .readAPIKeys, .readSpend, .readReservations, .changeProjects, .changeBudgets,

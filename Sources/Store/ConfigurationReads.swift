@@ -14,7 +14,7 @@ public enum ConfigurationReads {
     /// The queries, in the order `decode` takes their results.
     public static func queries(_ id: OrganizationID) -> [Query] {
         [
-            "SELECT name, time_zone FROM organizations WHERE organization_id = \(id)",
+            "SELECT name, time_zone, closed_until FROM organizations WHERE organization_id = \(id)",
             "SELECT id, name, cost_center FROM teams WHERE organization_id = \(id)",
             """
             SELECT id, name, team_id, tier_id, cost_center, is_suspended FROM projects
@@ -81,7 +81,7 @@ public enum ConfigurationReads {
         _ organization: OrganizationID, version: Int64, _ results: [PostgresResult], own: CatalogueRows, platform: Catalogue
     ) throws(PostgresError) -> Configuration? {
         guard let head = results[0].rows.first else { return nil }
-        let (name, zoneName) = try head.decode(as: (String, String).self)
+        let (name, zoneName, closedUntil) = try head.decode(as: (String, String, Instant?).self)
         guard let zone = Zone(zoneName) else { throw .decoding("an unknown time zone") }
         var teamNames: [TeamID: String] = [:]
         var teamCostCenters: [TeamID: String] = [:]
@@ -118,8 +118,8 @@ public enum ConfigurationReads {
         let bursts = try decodeBursts(results[6])
         for row in results[5].rows { budgets.append(try decodeBudget(row, bursts)) }
         return Configuration(
-            organization: organization, organizationName: name, zone: zone, version: version, teamNames: teamNames, projects: projects,
-            tiers: tiers, apiKeys: apiKeys, ownCatalogue: own.catalogue(over: platform), platformCatalogue: platform, budgets: budgets)
+            organization: organization, organizationName: name, zone: zone, version: version, closedUntil: closedUntil, teamNames: teamNames,
+            projects: projects, tiers: tiers, apiKeys: apiKeys, ownCatalogue: own.catalogue(over: platform), platformCatalogue: platform, budgets: budgets)
     }
 
     private static func decodeBursts(_ result: PostgresResult) throws(PostgresError) -> [BudgetID: [BurstGrant]] {

@@ -62,8 +62,8 @@ extension Store {
             try Store.check(revision: organization.revision, archivedAt: organization.archivedAt, against: ifRevision)
             let timeZone = organization.timeZone
             try change(&organization)
-            if organization.timeZone != timeZone, try Store.hasCounters(id, connection) {
-                throw AdminRefusal.inUse("The time zone decides when periods begin, and money is counted in periods already.")
+            if organization.timeZone != timeZone, try Store.hasPeriods(id, connection) {
+                throw AdminRefusal.inUse("The time zone decides when periods begin, and money is counted in periods or stated by months already.")
             }
             let result = try connection.query(
                 """
@@ -75,8 +75,12 @@ extension Store {
         }
     }
 
-    private static func hasCounters(_ id: OrganizationID, _ connection: isolated PostgresConnection) throws -> Bool {
-        let result = try connection.query("SELECT EXISTS (SELECT FROM budget_periods WHERE organization_id = \(id))")
+    private static func hasPeriods(_ id: OrganizationID, _ connection: isolated PostgresConnection) throws -> Bool {
+        let result = try connection.query(
+            """
+            SELECT EXISTS (SELECT FROM budget_periods WHERE organization_id = \(id))
+                OR EXISTS (SELECT FROM statements WHERE organization_id = \(id))
+            """)
         return try result.rows[0].decode(as: Bool.self)
     }
 

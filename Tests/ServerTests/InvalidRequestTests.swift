@@ -83,6 +83,11 @@ import Testing
             ["usage": ["input": 1, "output": 2], "provider_request_id": "p", "latency_ms": 1, "outcome": "ok"]
         ),
         (.post, "/v1/usage", ["events": [["project": "$project", "request_id": "r2", "model": "model-a", "usage": ["input": 1]]]]),
+        (.post, "/v1/statements/2026-01/propose", [:]),
+        (
+            .post, "/v1/statements/2026-01/close",
+            ["accept": ["unpriced_usage", "unattributed_spend", "missing_cost_centers"]]
+        ), (.post, "/v1/statements/2026-01/reopen", ["reason": "N"]),
         (.post, "/v1/endpoints", ["kind": "webhook", "name": "N", "url": "https://example.com/x", "events": ["*"], "min_percent": 70]),
     ]
 
@@ -108,6 +113,7 @@ import Testing
             let world = try await World.make(served)
             let names = try await Names(world)
             let caller = path == "/v1/organizations" ? served.caller(served.operatorKey) : served.owner
+            try await bring(path, to: world)
             let good = try await caller.send(method, names.fill(path), names.fill(body).bytes, headers: [.ifMatch: "*"])
             #expect((200...299).contains(good.status), "\(good)")
             for member in try #require(body.object) {
@@ -128,6 +134,13 @@ import Testing
                 #expect(answer.status == 422 && answer.faults.contains("/\(member.name)x unknown_field"), "\(answer)")
             }
         }
+    }
+
+    /// Brings the month into the state that the route needs.
+    private func bring(_ path: String, to world: World) async throws {
+        guard let step = path.split(separator: "/").last, ["close", "reopen"].contains(step) else { return }
+        _ = try await world.served.owner.post("/v1/statements/2026-01/propose")
+        if step == "reopen" { try await world.close("2026-01") }
     }
 
     @Test("all faulty fields are listed at once, with pointers into the body")
