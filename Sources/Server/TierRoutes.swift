@@ -64,7 +64,7 @@ extension API {
         ) {
             if let name { $0.name = name }
             if let rank { $0.rank = rank }
-            if let today { $0.models = models }
+            if let models { $0.models = models }
             if let approval { $0.approval = approval.rawValue }
             if let maxOutputTokens { $0.maxOutputTokens = maxOutputTokens }
             if let maxInputTokens { $0.maxInputTokens = maxInputTokens }
@@ -91,7 +91,7 @@ extension TierRecord {
             writer.field("name", name)
             writer.field("rank", rank)
             writer.array("models", models)
-            if let models {
+            if let today {
                 writer.field("model_count", Int64(today.count))
                 writer.array("models_today", Array(today.prefix(TierRecord.mostShown)))
             }
