@@ -252,9 +252,10 @@ private struct Place {
             return answer
         }
         let name: JSON = .string(unique())
+        let isSecond = tier != nil
         let tier =
             if let tier { tier } else {
-                try await post("/v1/tiers", ["name": name, "rank": 1000, "models": ["*"], "max_output_tokens": 9]).id
+                try await post("/v1/tiers", ["name": name, "rank": 1, "models": ["*"], "max_output_tokens": 9]).id
             }
         let team = try await post("/v1/teams", ["name": name]).id
         let project = try await post("/v1/projects", ["name": name, "team": .string(team), "tier": .string(tier)]).id
@@ -273,8 +274,10 @@ private struct Place {
             "/v1/budgets/\(budget)/bursts",
             ["amount": "1", "reason": "N", "starts_at": "2099-01-01T00:00:00Z", "ends_at": "2099-02-01T00:00:00Z"]
         ).id
+        // Ranks are the organization's: a second place in it, which is given its tier, has others.
+        let rank: Int64 = isSecond ? 4 : 2
         let higher = try await post(
-            "/v1/tiers", ["name": .string(unique()), "rank": .number(Int64.random(in: 2...999)), "models": ["*"], "max_output_tokens": 9]
+            "/v1/tiers", ["name": .string(unique()), "rank": .number(rank), "models": ["*"], "max_output_tokens": 9]
         ).id
         // The rule none grants at once; a member's request under another rule waits.
         func ask(_ owner: Caller, _ tier: String) async throws -> Caller.Answer {
@@ -287,7 +290,7 @@ private struct Place {
         let ruled = try await post(
             "/v1/tiers",
             [
-                "name": .string(unique()), "rank": .number(Int64.random(in: 2...999)), "models": ["*"], "max_output_tokens": 9,
+                "name": .string(unique()), "rank": .number(rank + 1), "models": ["*"], "max_output_tokens": 9,
                 "approval": "team_lead",
             ]
         ).id
