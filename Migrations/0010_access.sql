@@ -13,7 +13,7 @@ CREATE TABLE access_requests (
     requested_by    text NOT NULL,               -- who asked, and how high their role stood
     requester_rank  bigint NOT NULL,
     requested_at    timestamptz NOT NULL,
-    decision        text CHECK (decision IN ('approved', 'denied')),
+    decision        text CHECK (decision IN ('approved', 'denied', 'withdrawn')),
     decided_by      text,
     decided_at      timestamptz,
     decision_reason text CHECK (char_length(decision_reason) BETWEEN 1 AND 2000),

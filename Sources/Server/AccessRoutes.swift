@@ -1,7 +1,6 @@
 /// `/v1/access-requests` and `/v1/access-grants`: access of a project beyond its own tier.
 import Budgets
 import Hummingbird
-import JSON
 import Store
 
 extension API {
@@ -17,7 +16,7 @@ extension API {
         let endsAt = fields.require("ends_at", .instant)
         if (tier == nil) == (model == nil) { fields.fault("tier", .invalidValue, "is required, or else model; not both") }
         if endsAt <= exchange.now || endsAt > exchange.now.adding(seconds: API.longestAccess) {
-            fields.fault("ends_at", .outOfRange, "must be in the future, and within a year")
+            fields.fault("ends_at", .outOfRange, "must be to come, and within 366 days")
         }
         try fields.finish()
         try await require(project, exchange)
@@ -31,20 +30,21 @@ extension API {
         return .json(.created) { request.write(&$0) }
     }
 
+    /// Where who decides finds what waits: `?state=pending`.
     @Sendable func listAccessRequests(_ exchange: Exchange) async throws -> Response {
         var query = try exchange.query()
-        let limit = PageQuery.limit(&query)
-        let before = PageQuery.cursor(&query, AccessRequestKind.self) ?? .last
-        let project = query.optional("project", .id(ProjectKind.self))
-        let state = query.optional("state", .word(of: ["pending", "approved", "denied", "expired"]))
+        let (cursor, limit) = (PageQuery.cursor(&query, AccessRequestKind.self), PageQuery.limit(&query))
+        let filter = AccessFilter(
+            project: query.optional("project", .id(ProjectKind.self)),
+            state: query.optional("state", .word(AccessRequestState.self))?.rawValue, teams: exchange.reach.teams)
         try query.finish()
-        let page = try await store.accessRequests(
-            of: exchange.organization, teams: exchange.reach.teams, project: project, state: state, before: before, limit: limit)
-        return .page(page) { $0.write(&$1) }
+        return .page(
+            try await store.accessRequests(of: exchange.organization, filter, at: exchange.now, before: cursor ?? .last, limit: limit)
+        ) { $0.write(&$1) }
     }
 
     @Sendable func readAccessRequest(_ exchange: Exchange) async throws -> Response {
-        let request = try await store.accessRequest(exchange.id(AccessRequestKind.self), of: exchange.organization)
+        let request = try await store.accessRequest(exchange.id(AccessRequestKind.self), of: exchange.organization, at: exchange.now)
         return .json { request.write(&$0) }
     }
 
@@ -52,25 +52,39 @@ extension API {
         var fields = try exchange.fields()
         let reason = fields.optional("reason", .text(1...2000))
         try fields.finish()
-        return try await decide(exchange, .approve(grant: AccessGrantID(at: exchange.now)), reason: reason)
+        return try await decide(.approve, exchange, reason)
     }
 
     @Sendable func denyAccessRequest(_ exchange: Exchange) async throws -> Response {
         var fields = try exchange.fields()
         let reason = fields.require("reason", .text(1...2000))
         try fields.finish()
-        return try await decide(exchange, .deny, reason: reason)
+        return try await decide(.deny, exchange, reason)
     }
 
-    private func decide(_ exchange: Exchange, _ decision: Store.AccessDecision, reason: String?) async throws -> Response {
+    @Sendable func withdrawAccessRequest(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        try fields.finish()
+        return try await decide(.withdraw, exchange, nil)
+    }
+
+    private func decide(_ decision: AccessDecision, _ exchange: Exchange, _ reason: String?) async throws -> Response {
         let credential = exchange.credential
-        let request = try await store.decideAccessRequest(
-            exchange.id(AccessRequestKind.self), decision, of: exchange.organization, by: credential.actor, reason: reason,
+        let request = try await store.decide(
+            decision, on: exchange.id(AccessRequestKind.self), of: exchange.organization, by: credential.actor, reason: reason,
             at: exchange.now
         ) { request in
-            let isHighEnough = request.approval == "organization_admin" ? credential.rank(on: nil) >= 3 : true
-            guard isHighEnough, credential.mayDecide(requestOf: request.requestedBy, rank: request.requesterRank, on: request.team) else {
-                throw Problem(.forbidden, "Another one decides this, with a role above the requester's and as the tier's rule wants it.")
+            guard decision != .withdraw else {
+                guard credential.rank(on: request.team) >= request.requesterRank else {
+                    throw Problem(.forbidden, "Somebody above you asked for it.")
+                }
+                return
+            }
+            guard credential.mayDecide(requestOf: request.requestedBy, rank: request.requesterRank, on: request.team) else {
+                throw Problem(.forbidden, "Who decides must stand above the requester in this team, and never be the requester.")
+            }
+            guard request.approval != Approval.organizationAdmin.rawValue || credential.isAdministrator else {
+                throw Problem(.forbidden, "The tier's rule asks for an administrator of the organization.")
             }
         }
         return .json { request.write(&$0) }
@@ -78,80 +92,25 @@ extension API {
 
     @Sendable func listAccessGrants(_ exchange: Exchange) async throws -> Response {
         var query = try exchange.query()
-        let limit = PageQuery.limit(&query)
-        let before = PageQuery.cursor(&query, AccessGrantKind.self) ?? .last
-        let project = query.optional("project", .id(ProjectKind.self))
-        let state = query.optional("state", .word(of: ["active", "expired", "revoked"]))
+        let (cursor, limit) = (PageQuery.cursor(&query, AccessGrantKind.self), PageQuery.limit(&query))
+        let filter = AccessFilter(
+            project: query.optional("project", .id(ProjectKind.self)),
+            state: query.optional("state", .word(AccessGrantState.self))?.rawValue, teams: exchange.reach.teams)
         try query.finish()
-        let page = try await store.accessGrants(
-            of: exchange.organization, teams: exchange.reach.teams, project: project, state: state, before: before, limit: limit)
-        return .page(page) { $0.write(&$1) }
+        return .page(
+            try await store.accessGrants(of: exchange.organization, filter, at: exchange.now, before: cursor ?? .last, limit: limit)
+        ) { $0.write(&$1) }
     }
 
     @Sendable func readAccessGrant(_ exchange: Exchange) async throws -> Response {
-        let grant = try await store.accessGrant(exchange.id(AccessGrantKind.self), of: exchange.organization)
+        let grant = try await store.accessGrant(exchange.id(AccessGrantKind.self), of: exchange.organization, at: exchange.now)
         return .json { grant.write(&$0) }
     }
 
     @Sendable func revokeAccessGrant(_ exchange: Exchange) async throws -> Response {
         var fields = try exchange.fields()
         try fields.finish()
-        let grant = try await store.revokeAccessGrant(exchange.id(AccessGrantKind.self), of: exchange.organization)
+        let grant = try await store.revokeAccessGrant(exchange.id(AccessGrantKind.self), of: exchange.organization, at: exchange.now)
         return .json { grant.write(&$0) }
-    }
-}
-
-extension FieldRule where Value == String {
-    /// One of some words.
-    static func word(of words: [String]) -> FieldRule {
-        text("one of \(words.joined(separator: ", "))", placeholder: "") { words.contains($0) ? $0 : nil }
-    }
-}
-
-extension AccessSubject {
-    fileprivate func writeFields(_ writer: inout JSONWriter) {
-        switch self {
-        case .tier(let id):
-            writer.field("tier", id)
-            writer.field("model", String?.none)
-        case .model(let name):
-            writer.field("tier", TierID?.none)
-            writer.field("model", name)
-        }
-    }
-}
-
-extension AccessRequestRecord {
-    func write(_ writer: inout JSONWriter) {
-        writer.object { writer in
-            writer.field("id", id)
-            writer.field("project", project)
-            subject.writeFields(&writer)
-            writer.field("reason", reason)
-            writer.field("ends_at", endsAt)
-            writer.field("approval", approval)
-            writer.field("requested_by", requestedBy)
-            writer.field("requested_at", requestedAt)
-            writer.field("state", state)
-            writer.field("decided_by", decidedBy)
-            writer.field("decided_at", decidedAt)
-            writer.field("decision_reason", decisionReason)
-            writer.field("grant", grant)
-        }
-    }
-}
-
-extension AccessGrantRecord {
-    func write(_ writer: inout JSONWriter) {
-        writer.object { writer in
-            writer.field("id", id)
-            writer.field("request", request)
-            writer.field("project", project)
-            subject.writeFields(&writer)
-            writer.field("granted_at", grantedAt)
-            writer.field("ends_at", endsAt)
-            writer.field("revoked_at", revokedAt)
-            writer.field("state", state)
-        }
     }
 }

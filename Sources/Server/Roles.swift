@@ -117,6 +117,9 @@ extension Credential {
         }.max() ?? 0
     }
 
+    /// Whether it administers the organization, and not a team alone.
+    var isAdministrator: Bool { rank(on: nil) >= 3 }
+
     /// Whether this credential may decide what somebody asked for a team (nil: for the organization): by a role above the
     /// requester's, and never the requester, nor by a key that the requester made. Nobody is above an owner, so owners decide
     /// for one another.

@@ -51,6 +51,7 @@ let routes: [Route] = [
     Route(.get, "/v1/access-requests/{id}", .needs(.readAccess), API.readAccessRequest),
     Route(.post, "/v1/access-requests/{id}/approve", .needs(.decideAccess), API.approveAccessRequest),
     Route(.post, "/v1/access-requests/{id}/deny", .needs(.decideAccess), API.denyAccessRequest),
+    Route(.post, "/v1/access-requests/{id}/withdraw", .needs(.requestAccess), API.withdrawAccessRequest),
     Route(.get, "/v1/access-grants", .needs(.readAccess), API.listAccessGrants),
     Route(.get, "/v1/access-grants/{id}", .needs(.readAccess), API.readAccessGrant),
     Route(.post, "/v1/access-grants/{id}/revoke", .needs(.decideAccess), API.revokeAccessGrant),

@@ -26,23 +26,23 @@ enum Bound: String {
     private func count(_ id: OrganizationID, upTo most: Int) -> Query {
         switch self {
         case .teams:
-            "SELECT count(*) FROM (SELECT FROM teams WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS some"
+            "SELECT count(*) FROM (SELECT FROM teams WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS counted"
         case .projects:
-            "SELECT count(*) FROM (SELECT FROM projects WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS some"
+            "SELECT count(*) FROM (SELECT FROM projects WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS counted"
         case .users:
-            "SELECT count(*) FROM (SELECT FROM users WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS some"
+            "SELECT count(*) FROM (SELECT FROM users WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS counted"
         case .tiers:
-            "SELECT count(*) FROM (SELECT FROM tiers WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS some"
+            "SELECT count(*) FROM (SELECT FROM tiers WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS counted"
         case .budgets:
-            "SELECT count(*) FROM (SELECT FROM budgets WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS some"
+            "SELECT count(*) FROM (SELECT FROM budgets WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS counted"
         case .endpoints:
-            "SELECT count(*) FROM (SELECT FROM endpoints WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS some"
+            "SELECT count(*) FROM (SELECT FROM endpoints WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS counted"
         case .models:
-            "SELECT count(*) FROM (SELECT FROM models WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS some"
+            "SELECT count(*) FROM (SELECT FROM models WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS counted"
         case .apiKeys:
             """
             SELECT count(*) FROM (SELECT FROM api_keys WHERE organization_id = \(id) AND revoked_at IS NULL
-                AND (expires_at IS NULL OR expires_at > now()) LIMIT \(most)) AS some
+                AND (expires_at IS NULL OR expires_at > now()) LIMIT \(most)) AS counted
             """
         }
     }

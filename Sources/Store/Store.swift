@@ -121,7 +121,7 @@ public enum AdminRefusal: Error, Hashable, Sendable {
     case tierMissing
     /// The project may have what is asked for already.
     case alreadyAllowed
-    /// Somebody was first: `approved`, `denied` or `expired`.
+    /// Somebody was first: `approved`, `denied`, `withdrawn` or `expired`.
     case alreadyDecided(String)
     /// A bound on how many there may be (law 11).
     case tooMany(String, Int)

@@ -69,17 +69,13 @@ extension Store {
     /// The models that each tier's patterns and those of the lower tiers resolve to today, in order.
     public func modelsByTier(of organization: OrganizationID) async throws -> [TierID: [String]] {
         let (tiers, names) = try await read { connection in
-            let tiers = try connection.query(
-                """
-                SELECT id, name, rank, models, approval, max_output_tokens, revision, created_at, archived_at FROM tiers
-                WHERE organization_id = \(organization) AND archived_at IS NULL ORDER BY rank
-                """)
+            let tiers = try Store.livingTiers(of: organization, connection)
             let names = try connection.query(
                 """
                 SELECT DISTINCT name FROM models
                 WHERE organization_id IN (\(organization), \(OrganizationID.platform)) AND archived_at IS NULL
                 """)
-            return (try tiers.rows.map(TierRecord.init), try names.rows.map { try $0.decode(as: String.self) })
+            return (tiers, try names.rows.map { try $0.decode(as: String.self) })
         }
         var allowed: Set<String> = []
         var result: [TierID: [String]] = [:]
@@ -140,6 +136,17 @@ extension Store {
                 WHERE organization_id = \(organization) AND tier_id = \(id) AND archived_at IS NULL
                 """)
         }
+    }
+
+    /// The lowest rank first.
+    static func livingTiers(of organization: OrganizationID, _ connection: isolated PostgresConnection) throws -> [TierRecord] {
+        let result = try connection.query(
+            """
+            SELECT id, name, rank, models, approval, max_output_tokens, max_input_tokens, max_requests_per_minute, revision,
+                   created_at, archived_at
+            FROM tiers WHERE organization_id = \(organization) AND archived_at IS NULL ORDER BY rank
+            """)
+        return try result.rows.map(TierRecord.init)
     }
 
     static func tier(

@@ -1,7 +1,9 @@
 /// Access beyond a project's tier: asked for, decided by somebody else, in force to the second, and revoked for the next call.
 import Budgets
 import JSON
+import Postgres
 import Store
+import TestSupport
 import Testing
 
 @testable import Server
@@ -55,6 +57,54 @@ import Testing
             let second = served.caller(own.body["secret"]?.string)
             #expect(try await second.post("/v1/access-requests/\(owners.id)/approve").status == 403, "a key of the requester's making")
             #expect(try await served.owner.post("/v1/access-requests/\(mine.id)/approve").body["state"] == "approved")
+        }
+    }
+
+    @Test("who asked takes it back, nobody from below; what nobody decided in time is expired, to the microsecond")
+    func withdrawnAndExpired() async throws {
+        try await withServer { served in
+            let shop = try await Shop.make(served, approval: "team_lead")
+            let leads = try await shop.ask(shop.lead)
+            #expect(try await shop.member.post("/v1/access-requests/\(leads.id)/withdraw").status == 403)
+            #expect(try await shop.lead.post("/v1/access-requests/\(leads.id)/withdraw").body["state"] == "withdrawn")
+            #expect(try await served.owner.post("/v1/access-requests/\(leads.id)/approve").code == "already_decided")
+
+            let waits = try await shop.ask(shop.member)
+            let approved = try await shop.ask(shop.member)
+            #expect(try await shop.lead.post("/v1/access-requests/\(approved.id)/approve").status == 200)
+            let grants = try await shop.member.get("/v1/access-grants")
+            let ends = try #require(approved.body["ends_at"]?.string.flatMap { Instant(rfc3339: $0) })
+            let store = Store(pool: PostgresPool(served.database, size: 1, logger: testLogger))
+            let request = try #require(AccessRequestID(waits.id))
+            let grant = try #require(grants.body["data"]?[0]?["id"]?.string.flatMap { AccessGrantID($0) })
+            let organization = try #require(try await served.owner.get("/v1/organization").body["id"]?.string.flatMap { OrganizationID($0) })
+            let waitsUntil = try #require(waits.body["ends_at"]?.string.flatMap { Instant(rfc3339: $0) })
+            for (early, before, after) in [(Int64(1), "pending", "active"), (0, "expired", "expired")] {
+                let asked = try await store.accessRequest(
+                    request, of: organization, at: Instant(microseconds: waitsUntil.microseconds - early))
+                #expect(asked.state == before)
+                let given = try await store.accessGrant(grant, of: organization, at: Instant(microseconds: ends.microseconds - early))
+                #expect(given.state == after)
+            }
+            await store.pool.shutdown()
+        }
+    }
+
+    @Test("people are told of what is asked and of what was decided")
+    func told() async throws {
+        try await withServer { served in
+            let shop = try await Shop.make(served, approval: "team_lead")
+            let denied = try await shop.ask(shop.member)
+            #expect(try await shop.lead.post("/v1/access-requests/\(denied.id)/deny", ["reason": "too dear"]).status == 200)
+            let withdrawn = try await shop.ask(shop.member)
+            #expect(try await shop.member.post("/v1/access-requests/\(withdrawn.id)/withdraw").status == 200)
+            let connection = try await PostgresConnection.connect(served.database, logger: testLogger)
+            let events = try await connection.query(
+                "SELECT type, body ->> 'summary' FROM events WHERE type LIKE 'access.%' ORDER BY created_at, type DESC")
+            let told = try events.rows.map { try $0.decode(as: (String, String).self) }
+            #expect(told.map(\.0) == ["access.requested", "access.decided", "access.requested"], "\(told)")
+            #expect(told.first?.1.contains("the tier Premium for Ranker") == true && told[1].1.hasSuffix("too dear."), "\(told)")
+            await connection.close()
         }
     }
 

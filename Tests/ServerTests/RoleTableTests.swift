@@ -30,6 +30,7 @@ import Testing
         ),
         ("GET /v1/access-requests", "oafulm", nil), ("GET /v1/access-requests/$request", "oafulm", nil),
         ("POST /v1/access-requests/$request/approve", "oal", [:]), ("POST /v1/access-requests/$request/deny", "oal", ["reason": "r"]),
+        ("POST /v1/access-requests/$request/withdraw", "oalm", [:]),
         ("GET /v1/access-grants", "oafulm", nil), ("GET /v1/access-grants/$grant", "oafulm", nil),
         ("POST /v1/access-grants/$grant/revoke", "oal", [:]),
         ("POST /v1/users", "oal", ["name": "N", "roles": [["role": "member", "team": "$team"]]]), ("GET /v1/users", "oaful", nil),
