@@ -172,6 +172,7 @@ extension AccessRequestRecord {
             : ("Access \(state)", "\(decidedBy ?? "Somebody") decided on \(asked): \(decisionReason ?? state).")
         return NewEvent(
             type, severity: .info, title: "\(title): \(name)", summary: summary, about: .init(team: team, project: project),
-            details: JSON.Object([("access_request", details), ("links", ["access_request": .string("/v1/access-requests/\(id)")])]), at: now)
+            details: JSON.Object([("access_request", details), ("links", ["access_request": .string("/v1/access-requests/\(id)")])]),
+            at: now)
     }
 }

@@ -77,7 +77,8 @@ import Testing
             let store = Store(pool: PostgresPool(served.database, size: 1, logger: testLogger))
             let request = try #require(AccessRequestID(waits.id))
             let grant = try #require(grants.body["data"]?[0]?["id"]?.string.flatMap { AccessGrantID($0) })
-            let organization = try #require(try await served.owner.get("/v1/organization").body["id"]?.string.flatMap { OrganizationID($0) })
+            let own = try await served.owner.get("/v1/organization")
+            let organization = try #require(OrganizationID(own.id))
             let waitsUntil = try #require(waits.body["ends_at"]?.string.flatMap { Instant(rfc3339: $0) })
             for (early, before, after) in [(Int64(1), "pending", "active"), (0, "expired", "expired")] {
                 let asked = try await store.accessRequest(
