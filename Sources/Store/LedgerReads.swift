@@ -102,7 +102,8 @@ public enum LedgerReads {
         var entry: Entry?
         if let bookedAt = columns.20, let lines = columns.21, let cost = columns.22, let overage = columns.23, let draws = columns.24 {
             entry = Entry(
-                id: EntryID(high: id.high, low: id.low), occurredAt: columns.27 ?? columns.17, bookedAt: bookedAt, lines: try EntryLine.decode(lines), cost: cost,
+                id: EntryID(high: id.high, low: id.low), occurredAt: columns.27 ?? columns.17, bookedAt: bookedAt,
+                lines: try EntryLine.decode(lines), cost: cost,
                 overage: overage, draws: try Draw.decode(draws), isLate: columns.25 ?? false, report: nil)
         }
         guard let state = Reservation.State(rawValue: columns.6) else { throw PostgresError.decoding("an unknown reservation state") }

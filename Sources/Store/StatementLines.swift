@@ -43,7 +43,8 @@ public struct StatementLine: Sendable {
     init(_ row: Row) throws(PostgresError) {
         let own: PriceID
         (
-            number, consumedAt, costCenter, team, teamName, project, projectName, tierName, apiKey, apiKeyName, environment, provider, model,
+            number, consumedAt, costCenter, team, teamName, project, projectName, tierName, apiKey, apiKeyName, environment, provider,
+            model,
             feature, usageKind, own, serviceTier, contextFrom, unitPrice, listPrice, calls, quantity, cost
         ) = try row.decode(
             as: (

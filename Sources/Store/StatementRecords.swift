@@ -48,7 +48,8 @@ public struct StatementRecord: Sendable {
 
     init(_ row: Row) throws(PostgresError) {
         let (
-            id, month, startsAt, endsAt, state, edition, proposedAt, proposedBy, proposedCalls, proposedCost, accepted, closingAt, closingBy,
+            id, month, startsAt, endsAt, state, edition, proposedAt, proposedBy, proposedCalls, proposedCost, accepted, closingAt,
+            closingBy,
             closedAt, calls, cost, lines, hash, askedAt, askedBy, reason, reopenedAt, reopenedBy, revision
         ) = try row.decode(
             as: (

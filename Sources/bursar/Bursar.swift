@@ -33,7 +33,8 @@ struct Bursar: AsyncParsableCommand {
             """,
         version: bursarVersion,
         subcommands: [
-            Serve.self, Bootstrap.self, Migrate.self, ImportPrices.self, Export.self, Close.self, CheckCommand.self, Replay.self, Bench.self,
+            Serve.self, Bootstrap.self, Migrate.self, ImportPrices.self, Export.self, Close.self, CheckCommand.self, Replay.self,
+            Bench.self,
             Growth.self, Demo.self,
         ])
 

@@ -68,7 +68,9 @@ extension Store {
     /// The organization that was named, or the only one there is.
     func only(_ named: OrganizationID?) async throws -> OrganizationID {
         if let named {
-            do { return try await organization(named).id } catch AdminRefusal.notFound { throw CommandError("there is no organization \(named)") }
+            do { return try await organization(named).id } catch AdminRefusal.notFound {
+                throw CommandError("there is no organization \(named)")
+            }
         }
         let page = try await organizations(after: .first, limit: 2)
         guard page.items.count == 1, let only = page.items.first else {

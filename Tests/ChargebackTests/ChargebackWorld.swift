@@ -123,7 +123,8 @@ struct ChargebackWorld: Sendable {
     /// What administrators may do at any time.
     func renameEverything() async throws {
         try await sql([
-            "UPDATE organizations SET name = 'Other' WHERE organization_id = \(organization)", "UPDATE teams SET name = 'Find', cost_center = 'CC-9'",
+            "UPDATE organizations SET name = 'Other' WHERE organization_id = \(organization)",
+            "UPDATE teams SET name = 'Find', cost_center = 'CC-9'",
             "UPDATE projects SET name = name || ' renamed', cost_center = 'CC-8', archived_at = now()",
             "UPDATE prices SET valid_to = now() WHERE valid_to IS NULL",
         ])

@@ -151,7 +151,8 @@ import Testing
                 await #expect(throws: PostgresError.self) { try await world.finish(october, at: now, timeout: .milliseconds(200)) }
                 try await connection.script(
                     "DROP TRIGGER interrupt ON \(point.hasPrefix("SELECT") ? "statement_lines" : "statements")")
-                let left = try await connection.query("SELECT count(*) FROM statement_lines AS l JOIN statements AS s ON s.id = l.statement_id AND month = '2025-10'")
+                let left = try await connection.query(
+                    "SELECT count(*) FROM statement_lines AS l JOIN statements AS s ON s.id = l.statement_id AND month = '2025-10'")
                 #expect(try left.rows[0].decode(as: Int64.self) == 0)
                 await connection.close()
             }
