@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BURSAR := .build/release/bursar
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak kill faults histories bench demo lint needs build
+.PHONY: help run test soak kill faults histories bench demo lint focus needs build
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,11 @@ demo: build ## Watch a trace of calls go through budgets, alerts and chargeback 
 lint: needs ## Check the format of every Swift file
 	swift format lint --strict --recursive --parallel Sources Tests Package.swift
 
+# Release 2.2.1 starts with no newer pyarrow. The test of FOCUS exports finds it here and says so when it is missing.
+focus: ## Install the official FOCUS validator for the tests (needs Python 3.12)
+	python3.12 -m venv .build/focus-validator
+	.build/focus-validator/bin/pip install --quiet --prefer-binary 'focus-validator==2.2.1' 'pyarrow<23'
+
 build: needs
 	@swift build -c release --product bursar
 
@@ -63,6 +68,7 @@ needs:
 	command -v pkg-config > /dev/null || missing+=(pkg-config); \
 	pkg-config --exists libpq 2> /dev/null || missing+=(libpq-dev); \
 	pkg-config --exists libcurl 2> /dev/null || missing+=(libcurl4-openssl-dev); \
+	pkg-config --exists zlib 2> /dev/null || missing+=(zlib1g-dev); \
 	[[ -n "$$(command -v postgres)" ]] || compgen -G '/usr/lib/postgresql/*/bin/postgres' > /dev/null || missing+=(postgresql); \
 	[[ $${#missing[@]} -eq 0 ]] && exit 0; \
 	command -v apt-get > /dev/null || { echo "Missing, and not to be had with apt-get: $${missing[*]}" >&2; exit 1; }; \

@@ -1,7 +1,7 @@
 -- Why: months close. What finance has booked never changes again: neither through Bursar nor by SQL of the service's role. What becomes
 -- known later of a closed month is an entry of an open one and says which time it corrects.
 -- Locks: ledger_entries against writes while the index is made, the others for an instant. Duration: one reading of ledger_entries.
--- Undo: drop the triggers, the functions, the two tables and the columns; entries that correct a closed month then count as spend of
+-- Undo: drop the triggers, the functions, the tables and the columns; entries that correct a closed month then count as spend of
 -- the month they were booked in.
 
 -- Before this instant the books are closed; NULL: nothing is closed yet. It is part of the configuration that fences guard.
@@ -31,6 +31,8 @@ CREATE TABLE statements (
     closing_at      timestamptz,                 -- since then nothing more is booked on the month
     closing_by      text,
     closing_version bigint,                      -- the fence's at that moment: roll-ups must have come so far
+    organization_name text,                      -- as it was then, and where finance booked it
+    accounts        jsonb,
     closed_at       timestamptz,
     calls           bigint,
     cost            numeric(38,12),
@@ -46,7 +48,8 @@ CREATE TABLE statements (
     PRIMARY KEY (organization_id, id),
     CONSTRAINT statements_month UNIQUE (organization_id, month),
     CHECK (state <> 'closed' OR (closed_at, calls, cost, lines, content_sha256) IS NOT NULL),
-    CHECK (state NOT IN ('closing', 'closed') OR (closing_at, closing_by, closing_version) IS NOT NULL),
+    CHECK (state NOT IN ('closing', 'closed')
+           OR (closing_at, closing_by, closing_version, organization_name, accounts) IS NOT NULL),
     CONSTRAINT statements_reopened_by_two CHECK (reopened_by <> reopen_asked_by)
 );
 CREATE INDEX statements_closing ON statements (organization_id, id) WHERE state = 'closing';
@@ -75,6 +78,29 @@ CREATE TABLE statement_lines (
     PRIMARY KEY (organization_id, statement_id, edition, line),
     FOREIGN KEY (organization_id, statement_id) REFERENCES statements (organization_id, id)
 );
+
+-- What a closed statement's export in one form is, found when it was first asked for: the same bytes for ever.
+CREATE TABLE statement_files (
+    organization_id uuid NOT NULL,
+    statement_id    uuid NOT NULL,
+    edition         bigint NOT NULL,
+    format          text NOT NULL,
+    bytes           bigint NOT NULL,
+    rows            bigint NOT NULL,
+    sha256          bytea NOT NULL CHECK (octet_length(sha256) = 32),
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (organization_id, statement_id, edition, format),
+    FOREIGN KEY (organization_id, statement_id) REFERENCES statements (organization_id, id)
+);
+
+-- Where finance books chargeback: general-ledger accounts, frozen with each statement.
+CREATE TABLE journal_accounts (
+    organization_id uuid PRIMARY KEY REFERENCES organizations,
+    expense         text NOT NULL CHECK (char_length(expense) BETWEEN 1 AND 100),
+    clearing        text NOT NULL CHECK (char_length(clearing) BETWEEN 1 AND 100),
+    cost_centers    jsonb NOT NULL DEFAULT '{}'  -- {"CC-4410":"6410"}: debited instead of `expense`
+);
+CREATE TRIGGER audit AFTER INSERT OR UPDATE ON journal_accounts FOR EACH ROW EXECUTE FUNCTION audit('journal_accounts', 'org');
 
 -- The last word on closed months: whatever SQL says, nothing is added to them, changed or taken out. The organization's row is locked
 -- against closing meanwhile. Younger entries are let through unasked, because no month is closed within an hour of its end.
@@ -110,10 +136,10 @@ BEGIN
        OR OLD.state = 'closed' AND NEW.state = 'open'
           AND (NEW.reopen_asked_by IS NULL OR NEW.reopened_by IS NULL OR NEW.reopened_at IS NOT DISTINCT FROM OLD.reopened_at)
        OR OLD.state = 'closed'
-          AND (OLD.month, OLD.starts_at, OLD.ends_at, OLD.edition, OLD.closing_at, OLD.closing_by, OLD.closing_version, OLD.closed_at,
+          AND (OLD.month, OLD.starts_at, OLD.ends_at, OLD.edition, OLD.closing_at, OLD.closing_by, OLD.closing_version, OLD.closed_at, OLD.organization_name, OLD.accounts,
                OLD.calls, OLD.cost, OLD.lines, OLD.content_sha256)
               IS DISTINCT FROM
-              (NEW.month, NEW.starts_at, NEW.ends_at, NEW.edition, NEW.closing_at, NEW.closing_by, NEW.closing_version, NEW.closed_at,
+              (NEW.month, NEW.starts_at, NEW.ends_at, NEW.edition, NEW.closing_at, NEW.closing_by, NEW.closing_version, NEW.closed_at, NEW.organization_name, NEW.accounts,
                NEW.calls, NEW.cost, NEW.lines, NEW.content_sha256)
     THEN
         RAISE 'the statement is %', OLD.state USING ERRCODE = 'object_not_in_prerequisite_state', CONSTRAINT = 'closed_months';
@@ -142,6 +168,7 @@ BEGIN
     RAISE '% is append-only', TG_TABLE_NAME USING ERRCODE = 'object_not_in_prerequisite_state';
 END $$;
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON statement_lines FOR EACH STATEMENT EXECUTE FUNCTION is_append_only();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON statement_files FOR EACH STATEMENT EXECUTE FUNCTION is_append_only();
 -- An attribution's id is made of its content: it has no other.
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON attributions FOR EACH STATEMENT EXECUTE FUNCTION is_append_only();
 

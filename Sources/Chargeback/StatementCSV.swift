@@ -12,6 +12,8 @@ struct StatementCSV: StatementWriter {
     private var row: Row?
     private var sums = Sums()
 
+    var rows: Int64 { writer.records - 1 }
+
     mutating func begin(_ head: StatementHead) -> [UInt8] {
         let columns =
             ["row", "cost_center", "team_id", "team", "project_id", "project", "provider", "model", "feature", "environment", "requests"]

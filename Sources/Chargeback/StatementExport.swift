@@ -1,10 +1,16 @@
 /// A month's statement as a file: written in constant memory.
 public import Budgets
+import Crypto
 public import Store
 
 /// Whoever reads an export took too long, and a snapshot is not kept for ever.
 public struct StatementReadTooSlowly: Error, CustomStringConvertible {
     public let description = "the export was read too slowly"
+}
+
+/// A closed month's file is not what it was when it was first made: a fault of ours.
+public struct StatementFileChanged: Error, CustomStringConvertible {
+    public let description = "the export of a closed month is not what it was"
 }
 
 /// The statements of one organization.
@@ -33,23 +39,52 @@ public struct StatementExport: Sendable {
         self.patience = patience
     }
 
-    /// Writes the month (UTF-8), a page of lines at a time; nothing further is read before `sink` has returned.
-    /// - Returns: what the lines sum to, by the ledger too.
-    /// - Throws: `StatementDisagrees`, `StatementReadTooSlowly`, `PostgresError`, or what `sink` throws. Then the file has no end.
-    public func write(
-        _ format: StatementFormat, month: StatementMonth, to sink: ([UInt8]) async throws -> Void
-    ) async throws -> StatementTotal {
+    /// Where a month's lines are, and what the file is to be where it must not change any more.
+    public struct Plan: Sendable {
+        public let format: StatementFormat
+        let source: StatementSource
+        let head: StatementHead
+        /// What the file of a closed month is; nil while it is open.
+        public let file: StatementFile?
+
+        public var isClosed: Bool { source.frozen != nil }
+    }
+
+    /// Looks up what to write. A closed month's file is made once for this, unless it has been made before.
+    public func plan(_ format: StatementFormat, month: StatementMonth) async throws -> Plan {
         let (source, head) = try await source(of: month)
+        guard let (statement, edition) = source.frozen else { return Plan(format: format, source: source, head: head, file: nil) }
+        let name = format.rawValue
+        if let known = try await store.statementFile(of: statement, edition: edition, name, in: organization.id) {
+            return Plan(format: format, source: source, head: head, file: known)
+        }
+        let (_, file) = try await write(Plan(format: format, source: source, head: head, file: nil)) { _ in }
+        try await store.keep(file, of: statement, edition: edition, name, in: organization.id)
+        return Plan(format: format, source: source, head: head, file: file)
+    }
+
+    /// Writes the month (UTF-8), a page of lines at a time; nothing further is read before `sink` has returned.
+    /// - Returns: what the lines sum to, by the ledger too, and what the file is.
+    /// - Throws: `StatementDisagrees`, `StatementFileChanged`, `StatementReadTooSlowly`, `FOCUSViolation`, `PostgresError`, or what `sink`
+    ///   throws. Then the file has no end.
+    @discardableResult public func write(
+        _ plan: Plan, to sink: ([UInt8]) async throws -> Void
+    ) async throws -> (total: StatementTotal, file: StatementFile) {
         let (pages, page) = AsyncThrowingStream<[StatementLine], any Error>.makeStream()
         let (credits, credit) = AsyncStream<Void>.makeStream()
-        var writer = format.writer()
-        var total = StatementTotal()
-        try await sink(writer.begin(head))
+        var writer = plan.format.writer()
+        var (total, size, hash) = (StatementTotal(), Int64(0), SHA256())
+        func note(_ bytes: [UInt8]) -> [UInt8] {
+            size += Int64(bytes.count)
+            hash.update(data: bytes)
+            return bytes
+        }
+        try await sink(note(writer.begin(plan.head)))
         return try await withThrowingTaskGroup(of: StatementTotal.self) { group in
             group.addTask { [store, patience] in
                 let end = ContinuousClock.now + patience.whole
                 do {
-                    let control = try await store.statementLines(of: source) { lines in
+                    let control = try await store.statementLines(of: plan.source) { lines in
                         page.yield(lines)
                         // The one page on its way must be taken before the next is fetched.
                         try await taken(credits, until: min(end, .now + patience.page))
@@ -66,28 +101,38 @@ public struct StatementExport: Sendable {
                     total.requests += line.calls
                     total.cost += line.cost
                 }
-                try await sink(writer.lines(lines))
+                try await sink(note(try writer.lines(lines)))
                 credit.yield()
             }
             guard let control = try await group.next() else { throw CancellationError() }
             guard total == control else { throw StatementDisagrees(lines: total, control: control) }
-            try await sink(writer.end(total))
-            return control
+            let end = note(try writer.end(total))
+            let file = StatementFile(byteCount: size, rowCount: writer.rows, sha256: Array(hash.finalize()))
+            if let known = plan.file, known != file { throw StatementFileChanged() }
+            try await sink(end)
+            return (control, file)
         }
     }
 
     /// Where the month's lines are: frozen if it is closed, or as the books stand.
     func source(of month: StatementMonth) async throws -> (StatementSource, StatementHead) {
         let record = try await store.statement(of: month, in: organization.id)
-        let isClosed = record?.state == .closed
-        let span = isClosed ? record?.span ?? month.span(in: zone) : month.span(in: zone)
-        let edition = record?.edition ?? 0
-        let frozen = isClosed ? record.map { (statement: $0.id, edition: $0.edition) } : nil
+        guard let record, record.state == .closed else {
+            let span = month.span(in: zone)
+            let edition = (record?.edition ?? 0) + (record?.state == .closing ? 0 : 1)
+            return (
+                StatementSource(organization: organization.id, span: span, zone: zone),
+                StatementHead(
+                    organization: organization.id, organizationName: organization.name, month: month, span: span, zone: zone,
+                    state: record?.state ?? .open, edition: edition, accounts: try await store.journalAccounts(of: organization.id))
+            )
+        }
         return (
-            StatementSource(organization: organization.id, span: span, zone: zone, frozen: frozen),
+            StatementSource(
+                organization: organization.id, span: record.span, zone: zone, frozen: (statement: record.id, edition: record.edition)),
             StatementHead(
-                organization: organization.id, organizationName: organization.name, month: month, span: span, zone: zone,
-                state: record?.state ?? .open, edition: isClosed || record?.state == .closing ? edition : edition + 1)
+                organization: organization.id, organizationName: record.organizationName ?? organization.name, month: month,
+                span: record.span, zone: zone, state: .closed, edition: record.edition, accounts: record.accounts ?? .unset)
         )
     }
 

@@ -7,6 +7,8 @@ struct StatementSummaryCSV: StatementWriter {
     private var row: Row?
     private var sums = StatementTotal()
 
+    var rows: Int64 { writer.records - 1 }
+
     mutating func begin(_ head: StatementHead) -> [UInt8] {
         for column in ["row", "cost_center", "team_id", "team", "requests", "cost_usd"] { writer.number(column) }
         writer.endRecord()

@@ -4,10 +4,12 @@ public import Store
 
 /// Renders a statement. The bytes depend on what is handed over and on nothing else: no clock, no locale.
 protocol StatementWriter: Sendable {
+    /// Records written so far, without a header.
+    var rows: Int64 { get }
     mutating func begin(_ head: StatementHead) -> [UInt8]
-    mutating func lines(_ lines: [StatementLine]) -> [UInt8]
+    mutating func lines(_ lines: [StatementLine]) throws -> [UInt8]
     /// - Parameter total: what the lines have summed to.
-    mutating func end(_ total: StatementTotal) -> [UInt8]
+    mutating func end(_ total: StatementTotal) throws -> [UInt8]
 }
 
 /// What a statement is of.
@@ -20,6 +22,7 @@ struct StatementHead: Sendable {
     let state: StatementState
     /// Of the closing, or of the one to come.
     let edition: Int64
+    let accounts: JournalAccounts
 }
 
 /// What finance pays: the exact cost rounded to the cent, once a statement. The difference is a line of its own (law 5).
@@ -45,25 +48,40 @@ public struct Settlement: Hashable, Sendable {
 public enum StatementFormat: String, Sendable, CaseIterable {
     case csv
     case csvSummary = "csv-summary"
+    case focus12 = "focus-1.2"
+    case focus14 = "focus-1.4"
+    case journal
+    case json
 
     func writer() -> any StatementWriter {
         switch self {
         case .csv: StatementCSV()
         case .csvSummary: StatementSummaryCSV()
+        case .focus12: FOCUSWriter(.v12)
+        case .focus14: FOCUSWriter(.v14)
+        case .journal: JournalWriter()
+        case .json: StatementJSON()
         }
     }
 
-    public var contentType: String {
+    /// Nil for what is not of the FOCUS specification.
+    var focus: FOCUSVersion? {
         switch self {
-        case .csv, .csvSummary: "text/csv; charset=utf-8; header=present"
+        case .focus12: .v12
+        case .focus14: .v14
+        case .csv, .csvSummary, .journal, .json: nil
         }
     }
+
+    public var contentType: String { self == .json ? "application/json" : "text/csv; charset=utf-8; header=present" }
 
     /// Of a file with a month's statement, such as `bursar-2026-10.csv`.
     public func fileName(_ month: StatementMonth) -> String {
         switch self {
         case .csv: "bursar-\(month).csv"
         case .csvSummary: "bursar-\(month)-summary.csv"
+        case .focus12, .focus14, .journal: "bursar-\(month)-\(rawValue).csv"
+        case .json: "bursar-\(month).json"
         }
     }
 }

@@ -22,6 +22,7 @@ enum ProblemCode: String, CaseIterable, Sendable {
     case idempotencyKeyReused = "idempotency_key_reused"
     case bodyTooLarge = "body_too_large"
     case unsupportedMediaType = "unsupported_media_type"
+    case rangeNotSatisfiable = "range_not_satisfiable"
     case modelUnknown = "model_unknown"
     case modelUnpriced = "model_unpriced"
     case modelNotAllowed = "model_not_allowed"
@@ -64,6 +65,7 @@ enum ProblemCode: String, CaseIterable, Sendable {
         case .revisionMismatch: 412
         case .bodyTooLarge: 413
         case .unsupportedMediaType: 415
+        case .rangeNotSatisfiable: 416
         case .invalidRequest, .modelUnpriced, .maxInputTokensExceeded, .burstTooLarge, .burstNoticeTooShort, .idempotencyKeyReused: 422
         case .preconditionRequired: 428
         case .rateLimited, .maxRequestsPerMinuteExceeded: 429
@@ -94,6 +96,7 @@ enum ProblemCode: String, CaseIterable, Sendable {
         case .idempotencyKeyReused: "The idempotency key was used for another request"
         case .bodyTooLarge: "The body is too large"
         case .unsupportedMediaType: "The body must be JSON"
+        case .rangeNotSatisfiable: "Nothing of the file lies in that range"
         case .modelUnknown: "Unknown model"
         case .modelUnpriced: "The model has no price"
         case .modelNotAllowed: "The model is not in the project's tier"

@@ -101,10 +101,13 @@ let routes: [Route] = [
     Route(.get, "/v1/statements", .needs(.readStatements), API.listStatements),
     Route(.get, "/v1/statements/{month}", .needs(.readStatements), API.readStatement),
     Route(.get, "/v1/statements/{month}/export", .needs(.export), API.exportStatement),
+    Route(.get, "/v1/statements/{month}/manifest", .needs(.export), API.readManifest),
     Route(.get, "/v1/statements/{month}/checklist", .needs(.readStatements), API.checkStatement),
     Route(.post, "/v1/statements/{month}/propose", .needs(.closeStatements), API.proposeStatement),
     Route(.post, "/v1/statements/{month}/close", .needs(.closeStatements), API.closeStatement),
     Route(.post, "/v1/statements/{month}/reopen", .needs(.reopenStatements), API.reopenStatement),
+    Route(.get, "/v1/journal-accounts", .needs(.readStatements), API.readJournalAccounts),
+    Route(.put, "/v1/journal-accounts", .needs(.closeStatements), API.replaceJournalAccounts),
 
     // Insight
     Route(.get, "/v1/audit-events", .needs(.readAudit), API.listAuditEvents),

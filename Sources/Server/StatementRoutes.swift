@@ -1,11 +1,8 @@
 /// `/v1/statements`: a month's chargeback, summed up or as a file that finance can book.
 import Budgets
 import Chargeback
-import HTTPTypes
 import Hummingbird
 import JSON
-import Logging
-import NIOCore
 import Store
 
 extension API {
@@ -25,30 +22,66 @@ extension API {
         return .json { $0.value(summary) }
     }
 
-    /// Streams: memory does not grow with the month. When something breaks midway the connection is cut, so a file without its end
-    /// is never taken for a whole one.
-    @Sendable func exportStatement(_ exchange: Exchange) async throws -> Response {
+    /// What lies beside an export. Of an open month it costs as much as the export.
+    @Sendable func readManifest(_ exchange: Exchange) async throws -> Response {
         let month = try exchange.month()
         var fields = try exchange.query()
         let format = fields.optional("format", .word(StatementFormat.self)) ?? .csv
         try fields.finish()
         let export = try await StatementExport(store: statements, organization: exchange.organization)
-        var headers = HTTPFields()
-        headers[.contentType] = format.contentType
-        headers[.contentDisposition] = "attachment; filename=\"\(format.fileName(month))\""
-        let body = ResponseBody { writer in
-            do {
-                _ = try await export.write(format, month: month) { try await writer.write(ByteBuffer(bytes: $0)) }
-            } catch {
-                // The answer has begun: no problem can be told any more, so this is the only trace.
-                exchange.logger.error(
-                    "statement export broke off",
-                    metadata: ["request_id": "\(exchange.requestID)", "error": "\(Journal.describe(error))"])
-                throw error
+        let manifest = try await export.manifest(format, month: month)
+        return .json { $0.value(manifest) }
+    }
+
+    @Sendable func readJournalAccounts(_ exchange: Exchange) async throws -> Response {
+        let accounts = try await store.journalAccounts(of: exchange.organization)
+        return .json { accounts.write(&$0) }
+    }
+
+    /// They stand in journals of months that are closed from now on.
+    @Sendable func replaceJournalAccounts(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        let accounts = JournalAccounts(
+            expense: fields.require("expense", .text(1...100)), clearing: fields.require("clearing", .text(1...100)),
+            costCenters: fields.optional("cost_centers", .accounts) ?? [:])
+        try fields.finish()
+        try await store.setJournalAccounts(accounts, of: exchange.organization)
+        return .json { accounts.write(&$0) }
+    }
+}
+
+extension JournalAccounts {
+    func write(_ writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("expense", expense)
+            writer.field("clearing", clearing)
+            writer.object("cost_centers") { writer in
+                for (center, account) in costCenters.sorted(by: { $0.key < $1.key }) {
+                    writer.name(center)
+                    writer.string(account)
+                }
             }
-            try await writer.finish(nil)
         }
-        return Response(status: .ok, headers: headers, body: body)
+    }
+}
+
+extension FieldRule where Value == [String: String] {
+    /// Accounts by cost centre.
+    fileprivate static var accounts: FieldRule {
+        FieldRule(placeholder: [:]) { json in
+            guard case .object(let members) = json else { return .wrongType(json, "an object") }
+            guard members.count <= 1000 else { return .fault(.outOfRange, "must have at most 1000 members") }
+            var accounts: [String: String] = [:]
+            for member in members {
+                let rule = FieldRule<String>.text(1...100)
+                guard case .success(let center) = rule.read(.string(member.name)), case .success(let account) = rule.read(member.value)
+                else {
+                    return .fault(.invalidValue, "must map cost centres to accounts, both texts of 1 to 100 characters")
+                }
+                accounts[center] = account
+            }
+            return .success(accounts)
+        }
     }
 }
 

@@ -65,12 +65,14 @@ extension Store {
             guard hindrances.isEmpty else { throw AdminRefusal.statement(.notReady(hindrances)) }
             guard checklist.total == before.proposed, try !Store.hasEntries(of: before, after: version ?? 0, in: organization, connection)
             else { throw AdminRefusal.statement(.changedSinceProposed) }
+            let name = try Store.organization(organization, connection).name
+            let accounts = try Store.journalAccounts(of: organization, connection)
             try connection.query(
                 """
                 UPDATE statements
                 SET state = 'closing', edition = edition + 1, accepted = \(accepted.map(\.rawValue).sorted()), closing_at = \(now),
                     closing_by = \(actor), closing_version = (SELECT version FROM fences WHERE organization_id = \(organization)),
-                    closed_at = NULL, calls = NULL, cost = NULL, lines = NULL, content_sha256 = NULL, reopen_asked_at = NULL,
+                    organization_name = \(name), accounts = \(accounts.column), closed_at = NULL, calls = NULL, cost = NULL, lines = NULL, content_sha256 = NULL, reopen_asked_at = NULL,
                     reopen_asked_by = NULL, reopen_reason = NULL, reopened_at = NULL, reopened_by = NULL, revision = revision + 1
                 WHERE organization_id = \(organization) AND id = \(before.id)
                 """)

@@ -42,6 +42,9 @@ public struct StatementRecord: Sendable {
     public let reopenedAt: Instant?
     public let reopenedBy: String?
     public let revision: Int64
+    /// What the organization was called, and where its finance booked, when the month was closed.
+    public let organizationName: String?
+    public let accounts: JournalAccounts?
 
     /// What finance calls it, once it is closed: `2026-10-1` is the first edition of October's.
     public var number: String? { state == .closed ? "\(month)-\(edition)" : nil }
@@ -50,11 +53,12 @@ public struct StatementRecord: Sendable {
         let (
             id, month, startsAt, endsAt, state, edition, proposedAt, proposedBy, proposedCalls, proposedCost, accepted, closingAt,
             closingBy,
-            closedAt, calls, cost, lines, hash, askedAt, askedBy, reason, reopenedAt, reopenedBy, revision
+            closedAt, calls, cost, lines, hash, askedAt, askedBy, reason, reopenedAt, reopenedBy, revision,
+            name, accounts
         ) = try row.decode(
             as: (
                 StatementID, String, Instant, Instant, String, Int64, Instant?, String?, Int64?, Money?, [String], Instant?, String?,
-                Instant?, Int64?, Money?, Int64?, Bytea?, Instant?, String?, String?, Instant?, String?, Int64
+                Instant?, Int64?, Money?, Int64?, Bytea?, Instant?, String?, String?, Instant?, String?, Int64, String?, JSONB?
             ).self)
         guard let month = StatementMonth(month), let state = StatementState(rawValue: state) else {
             throw .decoding("a statement with an unknown word")
@@ -69,6 +73,8 @@ public struct StatementRecord: Sendable {
         contentHash = hash.map(\.hexadecimal)
         (reopenAskedAt, reopenAskedBy, reopenReason) = (askedAt, askedBy, reason)
         (self.reopenedAt, self.reopenedBy, self.revision) = (reopenedAt, reopenedBy, revision)
+        organizationName = name
+        self.accounts = try accounts.map { (column) throws(PostgresError) in try JournalAccounts(column: column) }
     }
 }
 
@@ -87,7 +93,7 @@ extension Store {
                 """
                 SELECT id, month, starts_at, ends_at, state, edition, proposed_at, proposed_by, proposed_calls, proposed_cost, accepted,
                        closing_at, closing_by, closed_at, calls, cost, lines, content_sha256, reopen_asked_at, reopen_asked_by,
-                       reopen_reason, reopened_at, reopened_by, revision
+                       reopen_reason, reopened_at, reopened_by, revision, organization_name, accounts
                 FROM statements
                 WHERE organization_id = \(organization) AND (\(month?.description) IS NULL OR month < \(month?.description))
                 ORDER BY month DESC LIMIT \(limit + 1)
@@ -103,7 +109,7 @@ extension Store {
             """
             SELECT id, month, starts_at, ends_at, state, edition, proposed_at, proposed_by, proposed_calls, proposed_cost, accepted,
                    closing_at, closing_by, closed_at, calls, cost, lines, content_sha256, reopen_asked_at, reopen_asked_by,
-                   reopen_reason, reopened_at, reopened_by, revision
+                   reopen_reason, reopened_at, reopened_by, revision, organization_name, accounts
             FROM statements WHERE organization_id = \(organization) AND month = \(month.description)
             """
         ).rows.first.map(StatementRecord.init)

@@ -4,6 +4,7 @@ import Budgets
 import Chargeback
 import Foundation
 import Glibc
+import JSON
 import Postgres
 import Store
 
@@ -12,8 +13,9 @@ struct Export: AsyncParsableCommand {
         abstract: "Write a month's chargeback as a file.",
         discussion: """
             csv has one record a cost centre, team, project, model, feature and environment, by the names they had when the calls were \
-            made, csv-summary one a cost centre and team; then the total, its rounding to the cent, and what is to be paid. Memory stays \
-            constant however long the month is. A closed month gives the same bytes for ever.
+            made, csv-summary one a cost centre and team; then the total, its rounding to the cent, and what is to be paid. focus-1.2 and \
+            focus-1.4 are for FinOps tools, journal for the general ledger, json has everything. Memory stays constant however long \
+            the month is. A closed month gives the same bytes for ever. With --output, FILE.manifest.json says rows, hash and totals.
             """)
 
     @Option(
@@ -31,6 +33,8 @@ struct Export: AsyncParsableCommand {
 
     @Option(name: .long, help: ArgumentHelp("Where to write; must not exist. (default: standard output)", valueName: "file"))
     var output: String?
+
+    @Flag(name: .long, help: "Write it compressed.") var gzip = false
 
     @OptionGroup(title: "Database") var database: DatabaseOptions
 
@@ -55,9 +59,19 @@ struct Export: AsyncParsableCommand {
 
     private func write(_ store: Store) async throws {
         let export = try await StatementExport(store: store, organization: try await store.only(organization))
+        let plan = try await export.plan(format, month: month)
         let file = try output.map { try FileHandle(creating: $0) } ?? .standardOutput
-        let total = try await export.write(format, month: month) { try file.write(contentsOf: Data($0)) }
-        if output != nil { try file.synchronize() }
+        let stream = gzip ? GzipStream() : nil
+        let (total, facts) = try await export.write(plan) { bytes in
+            try file.write(contentsOf: Data(stream.map { $0.compress(bytes) } ?? bytes))
+        }
+        if let stream { try file.write(contentsOf: Data(stream.compress([], isLast: true))) }
+        if let output {
+            try file.synchronize()
+            let manifest = try FileHandle(creating: output + ".manifest.json")
+            try manifest.write(contentsOf: Data(export.manifest(plan, total, facts).bytes))
+            try manifest.synchronize()
+        }
         Terminal.progress("\(month): \(total.cost) USD in \(total.requests) calls")
     }
 }

@@ -130,7 +130,7 @@ import Testing
                 var files: [[UInt8]] = []
                 for format in StatementFormat.allCases {
                     var bytes: [UInt8] = []
-                    _ = try await export.write(format, month: october) { bytes += $0 }
+                    try await export.write(try await export.plan(format, month: october)) { bytes += $0 }
                     files.append(bytes)
                 }
                 return files

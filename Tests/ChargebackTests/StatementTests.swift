@@ -71,7 +71,7 @@ import Testing
             let slow = try await StatementExport(store: store, organization: organization, patience: patience)
             await #expect(throws: StatementReadTooSlowly.self) {
                 var isHeader = true
-                _ = try await slow.write(.csv, month: month) { _ in
+                _ = try await slow.write(try await slow.plan(.csv, month: month)) { _ in
                     defer { isHeader = false }
                     // The reader stands still until somebody else has had the pool's only connection.
                     if !isHeader { _ = try await store.zone(of: organization) }
@@ -84,7 +84,7 @@ import Testing
 
     private func csv(_ export: StatementExport) async throws -> (records: [[String]], total: StatementTotal) {
         var bytes: [UInt8] = []
-        let total = try await export.write(.csv, month: month) { bytes += $0 }
+        let (total, _) = try await export.write(try await export.plan(.csv, month: month)) { bytes += $0 }
         let text = String(decoding: bytes, as: UTF8.self)
         // No cell of these tests holds a line break or a comma inside quotes but where they say so.
         return (text.split(separator: "\r\n").map { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }, total)
@@ -168,7 +168,7 @@ import Testing
         try await withStore(many) { export, _ in
             var pages = 0
             await #expect(throws: Gone.self) {
-                _ = try await export.write(.csv, month: month) { _ in
+                _ = try await export.write(try await export.plan(.csv, month: month)) { _ in
                     pages += 1
                     if pages == 3 { throw Gone() }
                 }

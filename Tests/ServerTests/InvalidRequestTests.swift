@@ -94,6 +94,7 @@ import Testing
             ["usage": ["input": 1, "output": 2], "provider_request_id": "p", "latency_ms": 1, "outcome": "ok"]
         ),
         (.post, "/v1/usage", ["events": [["project": "$project", "request_id": "r2", "model": "model-a", "usage": ["input": 1]]]]),
+        (.put, "/v1/journal-accounts", ["expense": "6400", "clearing": "2400", "cost_centers": ["CC-1": "6410"]]),
         (.post, "/v1/statements/2026-01/propose", [:]),
         (
             .post, "/v1/statements/2026-01/close",

@@ -71,6 +71,8 @@ import Testing
         ("DELETE /v1/endpoints/$endpoint", "oa", nil), ("GET /v1/alerts", "oafulm", nil), ("GET /v1/deliveries", "oafu", nil),
         ("GET /v1/reports/spend", "oafu", nil), ("GET /v1/statements/2026-01", "oafu", nil),
         ("GET /v1/statements/2026-01/export", "oaf", nil), ("GET /v1/statements", "oafu", nil),
+        ("GET /v1/statements/2026-01/manifest", "oaf", nil), ("GET /v1/journal-accounts", "oafu", nil),
+        ("PUT /v1/journal-accounts", "oaf", ["expense": "6400", "clearing": "2400"]),
         ("GET /v1/statements/2026-01/checklist", "oafu", nil), ("POST /v1/statements/2026-01/propose", "oaf", [:]),
         ("POST /v1/statements/2026-01/close", "oaf", [:]), ("POST /v1/statements/2026-01/reopen", "oa", ["reason": "N"]),
         ("GET /v1/audit-events", "oau", nil), ("GET /v1/audit-events/export", "oau", nil),
