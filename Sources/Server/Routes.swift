@@ -113,6 +113,9 @@ let routes: [Route] = [
     Route(.get, "/v1/audit-events", .needs(.readAudit), API.listAuditEvents),
     Route(.get, "/v1/audit-events/export", .needs(.readAudit), API.exportAuditEvents),
     Route(.get, "/v1/reports/spend", .needs(.readStatements), API.reportSpend),
+    Route(.get, "/v1/reports/top", .needs(.readStatements), API.reportTop),
+    Route(.get, "/v1/reports/models", .needs(.readStatements), API.reportModels),
+    Route(.get, "/v1/reports/forecast", .needs(.readStatements), API.reportForecast),
 
     // Operations
     Route(.get, "/health/live", .open, API.live),

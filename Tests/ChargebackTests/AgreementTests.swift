@@ -10,12 +10,14 @@ import Testing
 @testable import Chargeback
 
 @Suite("Every form of a month") struct AgreementTests {
+    private typealias Entry = ChargebackWorld.Entry
+
     private let september = StatementMonth("2025-09")!
     private let october = StatementMonth("2025-10")!
     private let now = Instant(rfc3339: "2025-12-01T00:00:00Z")!
 
     /// September, to be closed before October's entries are booked; some of those correct it.
-    private static func entries(_ generator: inout SeededGenerator) -> (september: [ChargebackWorld.Entry], october: [ChargebackWorld.Entry]) {
+    private static func entries(_ generator: inout SeededGenerator) -> (september: [Entry], october: [Entry]) {
         func entry(_ month: Int, corrects: Bool = false) -> ChargebackWorld.Entry {
             let kinds: [(String, Int64?)] = [("input", 1), ("output", 2), ("thought", nil), ("cached_input", nil)]
             let day = Int.random(in: 2...29, using: &generator)

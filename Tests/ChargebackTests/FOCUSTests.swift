@@ -19,7 +19,9 @@ import Testing
             try await world.create(
                 costCenters: ["CC-1", nil],
                 [
-                    .init(at: "2025-10-05T10:00:00Z", attribution: 1, feature: "chat", lines: [("input", 8_400_001, 1), ("output", 2_100_007, 2)]),
+                    .init(
+                        at: "2025-10-05T10:00:00Z", attribution: 1, feature: "chat",
+                        lines: [("input", 8_400_001, 1), ("output", 2_100_007, 2)]),
                     .init(at: "2025-10-06T10:00:00Z", attribution: 2, lines: [("input", 333, 1), ("thought", 11, nil)]),
                     .init(at: "2025-10-07T10:00:00Z", attribution: 1, lines: []),
                     .init(at: "2025-10-08T10:00:00Z", attribution: 1, corrects: "2025-09-30T10:00:00Z", lines: [("input", 1000, 1)]),
@@ -41,7 +43,8 @@ import Testing
         }
         let input = try #require(rows.first { $0["PricingQuantity"] == "8.400001000000" })
         #expect(input["ListCost"] == "8.400001000000" && input["BilledCost"] == "8.400001000000" && input["ChargeClass"] == "")
-        #expect(input["ConsumedQuantity"] == "8400001.000000000000" && input["ConsumedUnit"] == "Tokens" && input["PricingUnit"] == "1000000 Tokens")
+        #expect(input["ConsumedQuantity"] == "8400001.000000000000" && input["ConsumedUnit"] == "Tokens")
+        #expect(input["PricingUnit"] == "1000000 Tokens")
         #expect(input["ChargePeriodStart"] == "2025-10-04T22:00:00Z" && input["ChargePeriodEnd"] == "2025-10-05T22:00:00Z")
         #expect(input["BillingPeriodStart"] == "2025-09-30T22:00:00Z" && input["BillingPeriodEnd"] == "2025-10-31T23:00:00Z")
         #expect(input["InvoiceId"] == "CB-2025-10-1" && input["SkuMeter"] == "Input Tokens" && input["x_RequestCount"] == "1")
@@ -50,7 +53,8 @@ import Testing
         let correction = try #require(rows.first { $0["ChargeClass"] == "Correction" })
         #expect(correction["ChargePeriodStart"] == "2025-09-29T22:00:00Z" && correction["BillingPeriodStart"] == "2025-09-30T22:00:00Z")
         let unpriced = try row("Thought Tokens without a known price")
-        #expect(unpriced["ChargeCategory"] == "Adjustment" && unpriced["x_UnpricedQuantity"] == "11.000000000000" && unpriced["SkuId"] == "")
+        #expect(unpriced["ChargeCategory"] == "Adjustment" && unpriced["SkuId"] == "")
+        #expect(unpriced["x_UnpricedQuantity"] == "11.000000000000")
         #expect(try row("Calls without usage")["x_RequestCount"] == "1")
         let rounding = try row("Rounding")
         #expect(rounding["BilledCost"] == rounding["EffectiveCost"] && rounding["ServiceSubcategory"] == "Cost Management")
@@ -62,7 +66,8 @@ import Testing
         ("ChargePeriodStart", "2025-10-04 22:00:00"), ("ChargePeriodStart", "2025-10-04T22:00:00+02:00"),
         ("ChargePeriodStart", "2025-10-04T22:00:00.123Z"), ("ChargeCategory", "usage"), ("ListCost", "99.000000000000"),
         ("ContractedCost", "8.400000000000"), ("Tags", #"{"team":["a"]}"#), ("BilledCost", "+8.400001"), ("BilledCost", "8,4"),
-        ("PricingUnit", "1M tokens"), ("BillingCurrency", "usd"), ("ServiceSubcategory", "LLM"), ("BilledCost", "8"), ("ChargeClass", "Other"),
+        ("PricingUnit", "1M tokens"), ("BillingCurrency", "usd"), ("ServiceSubcategory", "LLM"), ("BilledCost", "8"),
+        ("ChargeClass", "Other"),
         ("PricingQuantity", ""), ("SkuId", ""), ("ConsumedQuantity", ""), ("ConsumedUnit", ""), ("BillingAccountId", ""),
         ("ChargePeriodEnd", "2025-10-04T22:00:00Z"), ("ChargePeriodEnd", "2025-12-04T22:00:00Z"), ("ListUnitPrice", "-1.000000000000"),
         ("SkuPriceDetails", "{"), ("x_RequestCount", "1.0"), ("ChargeFrequency", "Monthly"), ("ResourceType", ""),
@@ -127,7 +132,8 @@ import Testing
         try process.run()
         let text = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
         process.waitUntilExit()
-        let failed = Set(text.split(separator: "\n").filter { $0.hasPrefix("❌") }.compactMap { $0.dropFirst(2).split(separator: ":").first.map(String.init) })
+        let failures = text.split(separator: "\n").filter { $0.hasPrefix("❌") }
+        let failed = Set(failures.compactMap { $0.dropFirst(2).split(separator: ":").first.map(String.init) })
         #expect(failed == Self.defects, "\(text.suffix(4000))")
         let passed = try #require(text.firstMatch(of: #/Pass: (\d+)/#)).1
         #expect(try #require(Int(passed)) >= 301, "a rule was skipped without a word")
