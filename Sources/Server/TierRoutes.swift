@@ -36,7 +36,9 @@ extension API {
 
     @Sendable func listTiers(_ exchange: Exchange) async throws -> Response {
         let page = try exchange.page(TierKind.self)
-        return .page(try await store.tiers(of: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) { $0.write(&$1) }
+        return try await exchange.page(store.tiers(of: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) {
+            $0.write(&$1)
+        }
     }
 
     @Sendable func readTier(_ exchange: Exchange) async throws -> Response {
