@@ -13,7 +13,7 @@ extension API {
         let limit = PageQuery.limit(&query)
         try query.finish()
         let page = try await store.statements(of: exchange.organization, before: cursor, limit: limit)
-        return .page(page.items, next: page.next.map { Base64URL.encode($0.description.utf8) }) { $0.write(&$1) }
+        return try exchange.page(page.items, next: page.next?.description) { $0.write(&$1) }
     }
 
     @Sendable func readStatement(_ exchange: Exchange) async throws -> Response {
@@ -95,9 +95,5 @@ extension Exchange {
 
 extension FieldRule where Value == StatementMonth {
     /// Where a list of months goes on.
-    fileprivate static var monthCursor: FieldRule {
-        text("a cursor from this list", placeholder: .last) { text in
-            Base64URL.decode(text).flatMap { String(validating: $0, as: UTF8.self) }.flatMap { StatementMonth($0) }
-        }
-    }
+    fileprivate static var monthCursor: FieldRule { text("a cursor from this list", placeholder: .last) { StatementMonth($0) } }
 }
