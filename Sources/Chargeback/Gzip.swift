@@ -2,7 +2,7 @@
 import CZlib
 
 /// Compresses one stream as gzip (RFC 1952). The same bytes in the same pieces give the same bytes: no time is written into the header.
-public final class GzipStream {
+@safe public final class GzipStream {
     private static let roomSize = 65_536
     /// zlib's usual level is 6; a statement's lines repeat so much that 4 saves half of the time for a few percent.
     private static let level: Int32 = 4

@@ -28,7 +28,7 @@ extension Store {
                 WHERE organization_id = \(organization) AND archived_at IS NULL AND unit = 'usd' AND per IS NULL
                       AND period NOT IN ('minute', 'hour') AND (active_from IS NULL OR active_from <= \(now))
                       AND (active_to IS NULL OR active_to > \(now))
-                ORDER BY name, id LIMIT \(Int64(maximumOutlook))
+                ORDER BY name, id LIMIT \(Int64(Store.maximumOutlook))
                 """
             ).rows
             let budgets = try rows.map { row -> (BudgetID, String, BudgetScope, Money, PeriodSpan) in

@@ -53,7 +53,7 @@ extension Store {
     }
 
     public func setJournalAccounts(_ accounts: JournalAccounts, of organization: OrganizationID) async throws {
-        try await transaction { connection in
+        _ = try await transaction { connection in
             try connection.query(
                 """
                 INSERT INTO journal_accounts (organization_id, expense, clearing, cost_centers)

@@ -42,7 +42,7 @@ extension Store {
     public func keep(
         _ file: StatementFile, of statement: StatementID, edition: Int64, _ format: String, in organization: OrganizationID
     ) async throws {
-        try await transaction { connection in
+        _ = try await transaction { connection in
             try connection.query(
                 """
                 INSERT INTO statement_files (organization_id, statement_id, edition, format, bytes, rows, sha256)

@@ -66,7 +66,7 @@ struct Close: AsyncParsableCommand {
             _ = try await store.close(month, of: organization, accepting: Set(accept), by: Self.actor, at: .now())
         }
         if dryRun { return Terminal.say("\(month) is \(state.rawValue)") }
-        _ = try await store.pool.withConnection { connection in
+        _ = try await store.pool.withConnection { [month] connection in
             try ClosingMonths.finish(month, of: organization, at: .now(), on: connection)
         }
         // Nil here means that a running server was faster, or is at it.

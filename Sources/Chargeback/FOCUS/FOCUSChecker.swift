@@ -125,7 +125,7 @@ struct FOCUSChecker: Sendable {
         case .text: return !column.name.hasSuffix("Unit") || isUnit(cell)
         // The point is ours: readers infer types from what they find.
         case .decimal: return Amount(cell) != nil && cell.utf8.contains(UInt8(ascii: "."))
-        case .integer: return Int64(cell).map(String.init) == cell
+        case .integer: return Int64(cell).map { String($0) } == cell
         case .time: return cell.utf8.count == 20 && cell.hasSuffix("Z") && Instant(rfc3339: cell) != nil
         case .json: return isKeyValue(cell)
         }

@@ -67,7 +67,24 @@ struct FOCUSColumn: Sendable {
         FOCUSColumn(name, kind, null: true) { row, _ in row.line.map(cell) ?? .null }
     }
 
-    private static let table: [FOCUSColumn] = [
+    private static func details(_ line: StatementLine) -> [(String, String)] {
+        [
+            ("x_ContextFrom", String(line.contextFrom ?? 0)), ("x_ModelId", line.model), ("x_ServiceTier", line.serviceTier ?? "standard"),
+            ("x_UsageKind", line.usageKind),
+        ]
+    }
+
+    private static func tags(_ line: StatementLine) -> [(String, String)] {
+        let tags = [
+            ("cost_center", line.costCenter), ("environment", line.environment), ("feature", line.feature), ("team", line.teamName),
+            ("tier", line.tierName),
+        ]
+        return tags.filter { !$0.1.isEmpty }
+    }
+
+    private static let table = charges + commitments + prices + services + own
+
+    private static let charges: [FOCUSColumn] = [
         FOCUSColumn("BilledCost", .decimal) { row, _ in .decimal(row.cost) },
         FOCUSColumn("BillingAccountId") { _, head in .text(head.organization.description) },
         FOCUSColumn("BillingAccountName", null: true) { _, head in FOCUSCell(head.organizationName) },
@@ -85,15 +102,21 @@ struct FOCUSColumn: Sendable {
         },
         FOCUSColumn("ChargePeriodEnd", .time) { row, _ in .time(row.period.end) },
         FOCUSColumn("ChargePeriodStart", .time) { row, _ in .time(row.period.start) },
+    ]
+
+    private static let commitments: [FOCUSColumn] = [
         absent("CommitmentDiscountCategory"), absent("CommitmentDiscountId"), absent("CommitmentDiscountName"),
         absent("CommitmentDiscountQuantity", .decimal), absent("CommitmentDiscountStatus"), absent("CommitmentDiscountType"),
         absent("CommitmentDiscountUnit"),
+    ]
+
+    private static let prices: [FOCUSColumn] = [
         usage("ConsumedQuantity", .decimal) { .decimal($0.quantity) },
         usage("ConsumedUnit") { .text(FOCUSMeter($0.usageKind).unit) },
         FOCUSColumn("ContractedCost", .decimal) { row, _ in .decimal(row.cost) },
         usage("ContractedUnitPrice", .decimal) { .decimal($0.unitPrice ?? .zero) },
         FOCUSColumn("EffectiveCost", .decimal) { row, _ in .decimal(row.cost) },
-        FOCUSColumn("HostProviderName", only: .v14) { row, _ in .text(row.provider.host) },
+        FOCUSColumn("HostProviderName", only: .v14) { row, _ in .text(row.provider.name) },
         FOCUSColumn("InvoiceId") { _, head in .text(head.invoice) },
         // The one who provides: the validator takes another issuer for a payment by a third party.
         FOCUSColumn("InvoiceIssuerName") { row, _ in .text(row.provider.name) },
@@ -106,6 +129,9 @@ struct FOCUSColumn: Sendable {
         usage("PricingCurrencyListUnitPrice", .decimal) { .decimal($0.listPrice ?? .zero) },
         usage("PricingQuantity", .decimal) { .decimal(Amount(pico: $0.quantity.pico / 1_000_000)) },
         usage("PricingUnit") { .text("1000000 \(FOCUSMeter($0.usageKind).unit)") },
+    ]
+
+    private static let services: [FOCUSColumn] = [
         FOCUSColumn("ProviderName", only: .v12) { row, _ in .text(row.provider.name) },
         FOCUSColumn("PublisherName", only: .v12) { row, _ in .text(row.provider.publisher) },
         absent("RegionId"), absent("RegionName"),
@@ -122,22 +148,15 @@ struct FOCUSColumn: Sendable {
         },
         usage("SkuId") { .text("\($0.provider)-\($0.model)-\($0.usageKind)") },
         usage("SkuMeter") { .text(FOCUSMeter($0.usageKind).name) },
-        usage("SkuPriceDetails", .json) { line in
-            .json(
-                [("x_ContextFrom", String(line.contextFrom ?? 0)), ("x_ModelId", line.model)]
-                    + [("x_ServiceTier", line.serviceTier ?? "standard"), ("x_UsageKind", line.usageKind)])
-        },
+        usage("SkuPriceDetails", .json) { .json(details($0)) },
         usage("SkuPriceId") { FOCUSCell($0.price?.description) },
         line("SubAccountId") { .text($0.project.description) },
         line("SubAccountName") { FOCUSCell($0.projectName) },
         line("SubAccountType") { _ in .text("Project") },
-        line("Tags", .json) { line in
-            .json(
-                [
-                    ("cost_center", line.costCenter), ("environment", line.environment), ("feature", line.feature), ("team", line.teamName),
-                    ("tier", line.tierName),
-                ].filter { !$0.1.isEmpty })
-        },
+        line("Tags", .json) { .json(tags($0)) },
+    ]
+
+    private static let own: [FOCUSColumn] = [
         line("x_CostCenter") { FOCUSCell($0.costCenter) },
         line("x_Environment") { FOCUSCell($0.environment) },
         line("x_Feature") { FOCUSCell($0.feature) },

@@ -89,15 +89,14 @@ struct FOCUSProvider: Sendable {
     let name: String
     let service: String
     let publisher: String
-    let host: String
 
-    static let bursar = FOCUSProvider(name: "Bursar", service: "Bursar Chargeback", publisher: "Bursar", host: "Bursar")
+    static let bursar = FOCUSProvider(name: "Bursar", service: "Bursar Chargeback", publisher: "Bursar")
 
-    private static let services: [String: (name: String, service: String, host: String?)] = [
-        "openai": ("OpenAI", "OpenAI API", nil), "anthropic": ("Anthropic", "Claude API", nil),
-        "bedrock": ("Amazon Web Services", "Amazon Bedrock", nil), "azure": ("Microsoft", "Azure OpenAI", nil),
-        "vertex_ai": ("Google", "Vertex AI", nil), "gemini": ("Google", "Gemini API", nil), "mistral": ("Mistral AI", "Mistral API", nil),
-        "cohere": ("Cohere", "Cohere API", nil), "deepseek": ("DeepSeek", "DeepSeek API", nil), "xai": ("xAI", "xAI API", nil),
+    private static let services: [String: (name: String, service: String)] = [
+        "openai": ("OpenAI", "OpenAI API"), "anthropic": ("Anthropic", "Claude API"),
+        "bedrock": ("Amazon Web Services", "Amazon Bedrock"), "azure": ("Microsoft", "Azure OpenAI"),
+        "vertex_ai": ("Google", "Vertex AI"), "gemini": ("Google", "Gemini API"), "mistral": ("Mistral AI", "Mistral API"),
+        "cohere": ("Cohere", "Cohere API"), "deepseek": ("DeepSeek", "DeepSeek API"), "xai": ("xAI", "xAI API"),
     ]
     private static let publishers = [
         ("gpt", "OpenAI"), ("claude", "Anthropic"), ("gemini", "Google"), ("llama", "Meta"), ("mistral", "Mistral AI"),
@@ -109,11 +108,10 @@ struct FOCUSProvider: Sendable {
         let known = Self.services[provider]
         name = known?.name ?? provider
         service = known?.service ?? "\(provider) API"
-        host = known?.host ?? name
         publisher = Self.publishers.first { model.contains($0.0) }?.1 ?? name
     }
 
-    private init(name: String, service: String, publisher: String, host: String) {
-        (self.name, self.service, self.publisher, self.host) = (name, service, publisher, host)
+    private init(name: String, service: String, publisher: String) {
+        (self.name, self.service, self.publisher) = (name, service, publisher)
     }
 }

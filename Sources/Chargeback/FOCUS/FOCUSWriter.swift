@@ -52,7 +52,7 @@ struct FOCUSWriter: StatementWriter {
         var cells: [String] = []
         cells.reserveCapacity(columns.count)
         for column in columns {
-            let text = column.cell(row, head).text
+            let text = column.cell(row, head).written
             csv.exact(text)
             cells.append(text)
         }
@@ -63,7 +63,7 @@ struct FOCUSWriter: StatementWriter {
 
 extension FOCUSCell {
     /// As it stands in the file. Decimals always have a point: validators infer types from what they read.
-    var text: String {
+    var written: String {
         switch self {
         case .null: return ""
         case .text(let text): return text

@@ -99,7 +99,8 @@ struct Growth: AsyncParsableCommand {
             _ = try await store.spend(of: organization, in: [span], by: [.project, .model])
         }
         try await time("last month by local day and team") { _ = try await store.spend(of: organization, in: days, by: [.team]) }
-        try await time("last month's statement") { _ = try await store.statementSummary(of: organization, in: span) }
+        let source = StatementSource(organization: organization, span: span, zone: zone)
+        try await time("last month's statement") { _ = try await store.statementSummary(of: source) }
         await pool.shutdown()
     }
 
