@@ -20,6 +20,9 @@ public let gracefulShutdownBound: Duration = .seconds(30)
 /// Months that are read or exported at once; more of them wait, and after five seconds are told `overloaded` (law 11).
 let statementConnections = 2
 
+/// How long Postgres may take until the first line of a month is there: all of them have to be sorted before.
+let statementPatience: Duration = .seconds(120)
+
 /// A setting with which the server cannot start.
 public struct SettingsFault: Error, CustomStringConvertible {
     public let description: String
@@ -44,7 +47,9 @@ public func buildServices(
     let pool = PostgresPool(settings.database, size: settings.poolSize, logger: logger)
     let tracer: (any Tracer)? = settings.traces ? LogTracer(logger: logger) : nil
     let store = Store(pool: pool, tracer: tracer)
-    let statements = PostgresPool(settings.database, size: statementConnections, logger: logger)
+    var patient = settings.database
+    patient.statementTimeout = statementPatience
+    let statements = PostgresPool(patient, size: statementConnections, logger: logger)
     let dispatcher = AlertDispatcher(store: store, sealer: sealer, outbound: outbound, logger: logger)
     let ledger = Ledger(
         settings.database, laneCount: settings.laneCount, sweepInterval: settings.sweepInterval, now: now,

@@ -41,7 +41,10 @@ struct Export: AsyncParsableCommand {
     func run() async throws {
         let logger = commandLogger()
         try await database.withDatabase(logger: logger) { configuration in
-            let pool = PostgresPool(configuration, size: 1, logger: logger)
+            var patient = configuration
+            // All lines of a month have to be sorted before the first is there.
+            patient.statementTimeout = .seconds(1800)
+            let pool = PostgresPool(patient, size: 1, logger: logger)
             do {
                 try await write(Store(pool: pool))
                 await pool.shutdown()

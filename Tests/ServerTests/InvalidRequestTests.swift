@@ -105,7 +105,8 @@ import Testing
 
     /// The route of such a path: `/v1/teams/{id}`.
     static func route(_ path: String) -> String {
-        "/" + path.split(separator: "/").map { $0.hasPrefix("$") ? "{id}" : $0 == "2026-01" ? "{month}" : String($0) }.joined(separator: "/")
+        let parts = path.split(separator: "/").map { $0.hasPrefix("$") ? "{id}" : $0 == "2026-01" ? "{month}" : String($0) }
+        return "/" + parts.joined(separator: "/")
     }
 
     private static let rails: JSON = [
