@@ -6,6 +6,8 @@ struct ResponseCollector {
     private var headers: [Header] = []
     private var isHeadComplete = false
     private var body: [UInt8] = []
+    /// The last line of a server that does not speak HTTP.
+    private(set) var replies: [UInt8] = []
 
     /// Takes one line of the head. A new status line begins anew: what came before was an interim answer (RFC 9110 §15.2).
     mutating func appendHead(_ bytes: UnsafeRawBufferPointer) -> Int {
@@ -18,6 +20,9 @@ struct ResponseCollector {
             status = words.count > 1 ? Int(words[1]) : nil
             headers = []
             isHeadComplete = false
+        } else if status == nil {
+            // SMTP: replies of a few lines, of which the last says what went wrong.
+            replies = Array(line.utf8.prefix(512))
         } else if line.isEmpty {
             isHeadComplete = status.map { $0 >= 200 } ?? false
         } else if !isHeadComplete, let colon = line.firstIndex(of: ":") {
