@@ -78,6 +78,7 @@ extension Store {
     ) async throws -> EndpointRecord {
         let sealed = try sealer.seal(credentials.json.bytes, at: Store.place(of: id, organization))
         return try await transaction { connection in
+            try Bound.endpoints.requireRoom(in: organization, connection)
             try Store.require(settings.about, of: organization, connection)
             try connection.query(
                 """
