@@ -14,7 +14,7 @@ import CCurl
     private var names: UnsafeMutablePointer<curl_slist>?
     var mailReader: MailReader
 
-    private var response = ResponseCollector()
+    private var response: ResponseCollector
     private var wasRefused = false
     private var hasOpened = false
 
@@ -23,13 +23,15 @@ import CCurl
         self.submission = submission
         self.policy = policy
         switch submission.outgoing {
-        case .post(let request):
+        case .post(let request, let sink):
             try Transfer.check(request.headers)
+            response = ResponseCollector(sink: sink)
             url = try TargetURL(request.url, policy: policy)
             unsafe body = .allocate(capacity: request.body.count)
             _ = unsafe body.initialize(fromContentsOf: request.body)
             mailReader = MailReader([])
         case .mail(let mail):
+            response = ResponseCollector(sink: nil)
             url = nil
             unsafe body = .allocate(capacity: 0)
             mailReader = MailReader(mail.message)
@@ -37,7 +39,7 @@ import CCurl
         guard let easy = unsafe curl_easy_init() else { throw .other(Int(CURLE_OUT_OF_MEMORY.rawValue)) }
         unsafe self.easy = unsafe easy
         switch submission.outgoing {
-        case .post(let request): try configure(request, remaining: remaining)
+        case .post(let request, _): try configure(request, remaining: remaining)
         case .mail(let mail): try configure(mail, remaining: remaining)
         }
     }

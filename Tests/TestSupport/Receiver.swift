@@ -27,6 +27,8 @@ public enum Reply: Sendable {
     case flood(String)
     /// No answer until `release()`; then this one.
     indirect case hold(Reply)
+    /// These bytes, and then the other reply.
+    indirect case first(String, Reply)
     /// An answer of TCP: connection reset.
     case reset
 
@@ -165,6 +167,8 @@ public final class Receiver: Sendable {
         case .hold(let later):
             gate.wait()
             return perform(later, on: descriptor)
+        case .first(let beginning, let rest):
+            return Sockets.write(descriptor, beginning) && perform(rest, on: descriptor)
         case .reset:
             Sockets.resetOnClose(descriptor)
             return false
