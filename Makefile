@@ -4,10 +4,10 @@ SHELL := /bin/bash
 BURSAR := .build/release/bursar
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak kill kills faults histories bench demo lint vendors needs build
+.PHONY: help run test soak kill kills faults histories bench bench-alerts demo lint vendors needs build
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## Build, start a private Postgres and the server on http://127.0.0.1:8080 (ARGS="--port 9090 …")
 	@exec $(BURSAR) serve --embedded $(ARGS)
@@ -47,6 +47,9 @@ kills: needs ## Kill the program while it delivers alerts, again and again (ROUN
 bench: build ## Measure reservations and cycles against a bare route and one transaction a call
 	@exec $(BURSAR) bench $(ARGS)
 
+bench-alerts: build ## Measure how long an alert takes to a healthy receiver while 10,000 wait for a dead one
+	@exec $(BURSAR) bench-alerts $(ARGS)
+
 # The real trace and prices where they lie beside the checkout; otherwise synthetic calls at the built-in prices.
 TRACE ?= $(wildcard ../shared/data/traces/azure-llm-conv-2023.csv)
 PRICES ?= $(wildcard ../shared/data/prices/litellm-1.106.2.json)
@@ -58,7 +61,7 @@ lint: needs ## Check the format of every Swift file
 	swift format lint --strict --recursive --parallel Sources Tests Package.swift
 
 # The vendors' own clients, in a private folder, for the tests that let them judge. Without PyPI those tests say that they are skipped.
-vendors: needs
+vendors: needs ## Install the Python clients of Slack, PagerDuty and others, which judge what Bursar sends
 	@cmp -s Tests/vendors/requirements.txt .build/vendors/installed.txt || { rm -rf .build/vendors && \
 	python3 -m venv .build/vendors > /dev/null && .build/vendors/bin/pip install -q -r Tests/vendors/requirements.txt && \
 	cp Tests/vendors/requirements.txt .build/vendors/installed.txt; } || \
