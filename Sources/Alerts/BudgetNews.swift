@@ -1,6 +1,7 @@
 /// What the bodies of `budget.threshold_reached`, `budget.exceeded` and `budget.recovered` say, in words.
 public import Budgets
 public import JSON
+import Store
 
 public struct BudgetNews: Sendable {
     public let type: String
@@ -19,6 +20,7 @@ public struct BudgetNews: Sendable {
     public let threshold: Int64?
     public let thresholdAmount: Amount?
     public let periodStart: String
+    public let occurredAt: Instant
     public let resetsAt: Instant?
     public let amount: Amount
     public let settled: Amount
@@ -28,7 +30,7 @@ public struct BudgetNews: Sendable {
     public let exhaustsAt: Instant?
     /// Lower thresholds that were passed at the same time, as words.
     public let superseded: [String]
-    /// In a recovery: `new_period`, `limit_raised` or `budget_archived`.
+    /// In a recovery: `new_period`, `limit_raised`, `burst_active` or `budget_archived`.
     public let reason: String?
     /// In a recovery: which incidents end, of `warn` and `block`.
     public let levels: [String]
@@ -40,6 +42,7 @@ public struct BudgetNews: Sendable {
             let scope = budget["scope"]?.object?.first(where: { ["organization", "team", "project"].contains($0.name) })?.name,
             let unit = budget["unit"]?.string.flatMap({ BudgetUnit(rawValue: $0) }), let period = budget["period"]?.string,
             let enforcement = budget["enforcement"]?.string, let periodStart = body["period_start"]?.string,
+            let occurredAt = body["occurred_at"]?.string.flatMap({ Instant(rfc3339: $0) }),
             let amount = body["amount"]?.string.flatMap({ Amount($0) }), let settled = body["settled"]?.string.flatMap({ Amount($0) }),
             let usedPercent = body["used_percent"]?.string
         else { return nil }
@@ -57,6 +60,7 @@ public struct BudgetNews: Sendable {
         threshold = body["threshold"]?.int64
         thresholdAmount = body["threshold_amount"]?.string.flatMap { Amount($0) }
         self.periodStart = periodStart
+        self.occurredAt = occurredAt
         resetsAt = body["resets_at"]?.string.flatMap { Instant(rfc3339: $0) }
         self.amount = amount
         self.settled = settled
@@ -98,6 +102,15 @@ extension BudgetNews {
         return facts
     }
 
+    /// `Top project: Ranker, $3,012.10 (66%)`, of what was used.
+    func fact(_ spender: TopSpender) -> (label: String, value: String) {
+        let label = "Top \(spender.dimension == .apiKey ? "API key" : spender.dimension.rawValue)"
+        let cost = Amount(pico: spender.cost.pico)
+        guard settled >= cost, settled > .zero else { return (label, singleLine(spender.name)) }
+        let share = Budgets.usedPercent(settled: cost, amount: settled).prefix { $0 != "." }
+        return (label, "\(singleLine(spender.name)), \(display(cost, unit: unit)) (\(share)%)")
+    }
+
     /// What was reached: `90%`, or an amount.
     private var mark: String { threshold.map { "\($0)%" } ?? thresholdAmount.map { display($0, unit: unit) } ?? "" }
 
@@ -113,6 +126,7 @@ extension BudgetNews {
         switch reason {
         case "new_period": return "A new period has begun."
         case "limit_raised": return "The limit was raised. Calls are admitted."
+        case "burst_active": return "A burst gives room. Calls are admitted."
         case .some: return "The budget was put away."
         case nil: break
         }

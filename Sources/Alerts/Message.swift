@@ -27,9 +27,9 @@ struct Message: Sendable {
         circumstances.age = delivery.age
         circumstances.muted = delivery.muted
         circumstances.publicURL = sending.publicURL
-        guard let body = try? JSON.parse(delivery.body), let notice = Notice(body, circumstances) else {
-            throw Unsendable(reason: "event cannot be read")
-        }
+        let body = try? JSON.parse(delivery.body)
+        circumstances.topSpender = await topSpender(of: delivery, body.flatMap { BudgetNews($0) }, sending.store)
+        guard let body, let notice = Notice(body, circumstances) else { throw Unsendable(reason: "event cannot be read") }
         switch credentials {
         case .slack(let url): return [post(SlackMessage.make(notice).bytes, to: url, credentials)]
         case .teams(let url): return [post(TeamsMessage.make(notice).bytes, to: url, credentials)]
@@ -53,6 +53,14 @@ struct Message: Sendable {
                 return post(event.bytes, to: url, trigger.credentials)
             }
         }
+    }
+
+    /// Up to when the event happened, so that it stays the same at later attempts. An alert without it is better than none.
+    private static func topSpender(of delivery: ClaimedDelivery, _ news: BudgetNews?, _ store: Store) async -> TopSpender? {
+        guard let news, news.reason == nil, let budget = BudgetID(news.budget), let start = Instant(rfc3339: news.periodStart) else {
+            return nil
+        }
+        return try? await store.topSpender(of: budget, in: delivery.organization, since: start, at: news.occurredAt)
     }
 
     private static func post(

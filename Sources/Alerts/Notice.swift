@@ -2,6 +2,7 @@
 /// looked up the present state would change what the event means), and from how it came to be delivered.
 public import Budgets
 public import JSON
+public import Store
 
 /// What a delivery adds to its event.
 public struct Circumstances: Sendable {
@@ -10,6 +11,8 @@ public struct Circumstances: Sendable {
     public var age: Duration = .zero
     /// How many alerts of teams and projects were muted at this endpoint because of it.
     public var muted: Int64 = 0
+    /// Who spent most of the budget so far; nil when nobody can be named.
+    public var topSpender: TopSpender?
     /// How people reach this server; nil: no links.
     public var publicURL: String?
 
@@ -57,7 +60,7 @@ public struct Notice: Sendable {
         if let news = BudgetNews(body) {
             title = news.title
             summary = news.summary
-            facts = news.facts
+            facts = news.facts + (circumstances.topSpender.map { [news.fact($0)] } ?? [])
             remarks.append(news.consequence)
             if !news.superseded.isEmpty { remarks.append("Also passed: \(news.superseded.joined(separator: ", ")).") }
         } else {

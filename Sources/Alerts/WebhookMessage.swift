@@ -10,10 +10,18 @@ public enum WebhookMessage {
     /// every attempt.
     public static func make(_ body: JSON, _ circumstances: Circumstances = Circumstances()) -> JSON? {
         guard let type = body["type"], let occurredAt = body["occurred_at"] else { return nil }
+        let spender: JSON =
+            circumstances.topSpender.map { spender in
+                [
+                    "kind": .string(spender.dimension.rawValue), "id": .string(spender.id), "name": .string(spender.name),
+                    "cost": .string(spender.cost.description),
+                ]
+            } ?? .null
         return [
             "type": type, "timestamp": occurredAt, "data": body,
             "delivery": [
                 "attempt": .number(circumstances.attempt), "late": .bool(circumstances.isLate), "muted": .number(circumstances.muted),
+                "top_spender": spender,
             ],
         ]
     }

@@ -1,5 +1,5 @@
-/// How alerts come to an end (design §8): by a new period, a raised limit, or a budget put away. Looked for when the period ends or an
-/// administrator changes the budget, and told to whoever was told of the alert.
+/// How alerts come to an end (design §8): by a new period, a raised limit, a burst that gives room again, or a budget put away. Looked
+/// for when the period ends, a burst begins, or somebody changes the budget, and told to whoever was told of the alert.
 public import Budgets
 import JSON
 public import Postgres
@@ -39,7 +39,8 @@ extension Store {
         """
         SELECT o.organization_id, o.name, o.time_zone, b.id, b.name, b.team_id, b.project_id, coalesce(t.name, r.name), r.team_id, b.unit,
                b.period, b.anchor_day, b.anchor_month, b.amount, b.limit_version, b.enforcement, b.archived_at IS NOT NULL, due.subject,
-               due.period_start, coalesce(max(c.settled), 0), array_agg(DISTINCT a.threshold), array_agg(DISTINCT a.event_id)
+               due.period_start, coalesce(max(c.settled), 0), array_agg(DISTINCT a.threshold), array_agg(DISTINCT a.event_id),
+               coalesce(bool_or(g.gives_room), false), min(g.next_start)
         FROM (SELECT DISTINCT organization_id, budget_id, subject, period_start FROM (
                   SELECT organization_id, budget_id, subject, period_start FROM alerts WHERE review_at <= \(now)
                   ORDER BY review_at LIMIT \(mostReviewed)) AS first) AS due
@@ -51,6 +52,11 @@ extension Store {
         LEFT JOIN projects AS r ON r.organization_id = b.organization_id AND r.id = b.project_id
         LEFT JOIN budget_periods AS c ON c.organization_id = due.organization_id AND c.budget_id = due.budget_id
              AND c.subject = due.subject AND c.period_start = due.period_start
+        LEFT JOIN LATERAL (
+            SELECT bool_or(starts_at <= \(now) AND settled + held < amount) AS gives_room,
+                   min(starts_at) FILTER (WHERE starts_at > \(now)) AS next_start
+            FROM bursts WHERE organization_id = b.organization_id AND budget_id = b.id AND approved_at IS NOT NULL AND revoked_at IS NULL
+                 AND ends_at > \(now)) AS g ON true
         GROUP BY o.organization_id, o.name, o.time_zone, b.organization_id, b.id, t.name, r.name, r.team_id, due.subject, due.period_start
         """
     }
@@ -67,12 +73,14 @@ private struct OpenAlerts {
     /// 0 stands for thresholds that are amounts.
     let thresholds: [Int64]
     let events: [EventID]
+    /// Whether an active burst has room, so that calls are admitted; and when the next one begins.
+    let burst: (givesRoom: Bool, nextStart: Instant?)
 
     init(_ row: Row) throws(PostgresError) {
         let columns = try row.decode(
             as: (
                 OrganizationID, String, String, BudgetID, String, TeamID?, ProjectID?, String?, TeamID?, String, String, Int64, Int64,
-                Amount, Int64, String, Bool, String, Instant, Amount, [Int64], [EventID]
+                Amount, Int64, String, Bool, String, Instant, Amount, [Int64], [EventID], Bool, Instant?
             ).self)
         guard let zone = Zone(columns.2), let unit = BudgetUnit(rawValue: columns.9), let period = Period(rawValue: columns.10),
             let rule = PeriodRule(period: period, anchorDay: Int(columns.11), anchorMonth: Int(columns.12)),
@@ -90,6 +98,7 @@ private struct OpenAlerts {
         settled = columns.19
         thresholds = columns.20
         events = columns.21
+        burst = (columns.22, columns.23)
     }
 
     /// What to write now: an event for what has ended, and when to look again at the rest.
@@ -97,16 +106,16 @@ private struct OpenAlerts {
         let span = budget.rule.span(containing: counter.periodStart, in: organization.zone)
         let isOver = span.end.map { $0 <= now } ?? false
         let ended = thresholds.filter { threshold in
-            if isOver || budget.isArchived { return true }
+            if isOver || budget.isArchived || threshold >= 100 && burst.givesRoom { return true }
             return threshold > 0 && isCleared(Int(threshold), settled: settled, amount: budget.amount)
         }
         let later: Query = """
-            UPDATE alerts SET review_at = \(span.end ?? .distantFuture)
+            UPDATE alerts SET review_at = \(min(span.end ?? .distantFuture, burst.nextStart ?? .distantFuture))
             WHERE organization_id = \(organization.id) AND budget_id = \(budget.id) AND subject = \(counter.subject)
                   AND period_start = \(counter.periodStart) AND event_id IS NOT NULL AND recovered_at IS NULL
             """
         guard !ended.isEmpty else { return [later] }
-        let reason = budget.isArchived ? "budget_archived" : isOver ? "new_period" : "limit_raised"
+        let reason = budget.isArchived ? "budget_archived" : isOver ? "new_period" : burst.givesRoom ? "burst_active" : "limit_raised"
         let body = BudgetEventBody(
             organization: organization, budget: budget, scopeName: scopeName, counter: counter, span: span, settled: settled, at: now)
         let event = EventID(at: now)

@@ -42,7 +42,8 @@ import Testing
         "every way to fail is followed by a success",
         arguments: [
             .answer(500), .answer(429, headers: ["Retry-After": "0"]), .reset, .raw(""), .raw("garbage\r\n\r\n"),
-            .answer(302, headers: ["Location": "/x"]),
+            .flood("HTTP/1.1 500 X\r\n\r\n"), .flood("HTTP/1.1 200 OK\r\nX: "), .raw("\u{0}\u{1}\u{2}"),
+            .answer(301, headers: ["Location": "http://169.254.169.254/latest/meta-data"]),
         ]
             as [Reply])
     func recovery(reply: Reply) async throws {

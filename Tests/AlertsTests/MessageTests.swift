@@ -2,6 +2,7 @@
 import Budgets
 import Foundation
 import JSON
+import Store
 import Testing
 
 @testable import Alerts
@@ -29,6 +30,18 @@ import Testing
         #expect(
             blocks[3]["elements"]?[0]?["url"]?.string == "https://bursar.example/v1/budgets/bgt_00000000000070008000000000000003")
         #expect(blocks.last?["elements"]?[0]?["text"]?.string == "evt_00000000000070008000000000000001 · error")
+    }
+
+    private let spender = TopSpender(dimension: .project, id: "prj_1", name: "<Ranker>\n", cost: Amount("3012.1")!)
+
+    @Test("who spent most is a fact among the others, with the share of what was used")
+    func topSpender() throws {
+        var circumstances = Circumstances()
+        circumstances.topSpender = spender
+        let facts = try notice(eventBody(), circumstances).facts
+        #expect(facts.last?.label == "Top project" && facts.last?.value == "<Ranker> , $3,012.10 (66%)")
+        let fields = SlackMessage.make(try notice(eventBody(), circumstances))["blocks"]?[1]?["fields"]?.array ?? []
+        #expect(fields.last?["text"]?.string == "*Top project*\n&lt;Ranker&gt; , $3,012.10 (66%)")
     }
 
     @Test("what is late says so, and what was muted is counted")
@@ -143,7 +156,12 @@ import Testing
         #expect(message["timestamp"]?.string == "2026-11-21T08:00:00.123456Z")
         #expect(message["data"] == body)
         #expect(message.object?.map(\.name) == ["type", "timestamp", "data", "delivery"])
-        #expect(message["delivery"] == ["attempt": 1, "late": false, "muted": 0])
+        #expect(message["delivery"] == ["attempt": 1, "late": false, "muted": 0, "top_spender": nil])
+        var circumstances = Circumstances()
+        circumstances.topSpender = spender
+        #expect(
+            WebhookMessage.make(body, circumstances)?["delivery"]?["top_spender"]
+                == ["kind": "project", "id": "prj_1", "name": "<Ranker>\n", "cost": "3012.100000000000"])
     }
 
     @Test("an event of a type to come still has a message on every channel")
