@@ -89,32 +89,35 @@ struct Outbox: Sendable {
 
     /// An alert of its present period, as the engine writes it: the row, the event with a real body, and the deliveries.
     func alert(_ budget: Budget, threshold: Int64) async throws {
-        let at = Instant.now()
+        // Made before: a closure that captures as many amounts as these statements hold returns to a wrong address (Swift 6.3, debug).
+        let statements = statements(ofAlert: budget, threshold, at: .now())
+        _ = try await store.pool.withConnection { connection in try connection.flight(statements) }
+    }
+
+    private func statements(ofAlert budget: Budget, _ threshold: Int64, at: Instant) -> [Query] {
         let zone = Zone("Europe/Berlin") ?? .utc
         let span = budget.rule.span(containing: at, in: zone)
         let counter = CounterID(budget: budget.id, subject: "", periodStart: span.start)
         let settled = Amount(pico: budget.amount.pico * Int128(threshold) / 100)
         let body = BudgetEventBody(
             organization: (Outbox.organization, "Acme", zone), budget: budget, scopeName: nil, counter: counter, span: span,
-            settled: settled,
-            at: at)
+            settled: settled, at: at)
         let id = EventID(high: UInt64(at.microseconds / 1000) << 16, low: numbers.next())
         let type: EventType = threshold >= 100 ? .exceeded : .thresholdReached
-        let bytes = body.bytes(type, Severity(threshold: Int(threshold)), id: id) { $0.field("threshold", threshold) }
+        let severity = Severity(threshold: Int(threshold))
+        let bytes = body.bytes(type, severity, id: id) { $0.field("threshold", threshold) }
         let row = EventRow(
-            organization: Outbox.organization, id: id, type: type, severity: Severity(threshold: Int(threshold)), percent: threshold,
-            topic: body.topic, body: JSONB(bytes: bytes), at: at)
-        _ = try await store.pool.withConnection { connection in
-            try connection.flight([
-                """
-                INSERT INTO alerts
-                    (organization_id, id, budget_id, subject, period_start, limit_version, threshold, settled, amount, event_id, review_at,
-                     created_at)
-                VALUES (\(Outbox.organization), \(AlertID(at: at)), \(budget.id), '', \(span.start), 1, \(threshold), \(settled),
-                        \(budget.amount), \(id), \(span.end), \(at))
-                """, AlertWrites.events([row]), AlertWrites.deliveries(of: [(Outbox.organization, id)]),
-            ])
-        }
+            organization: Outbox.organization, id: id, type: type, severity: severity, percent: threshold, topic: body.topic,
+            body: JSONB(bytes: bytes), at: at)
+        return [
+            """
+            INSERT INTO alerts
+                (organization_id, id, budget_id, subject, period_start, limit_version, threshold, settled, amount, event_id, review_at,
+                 created_at)
+            VALUES (\(Outbox.organization), \(AlertID(at: at)), \(budget.id), '', \(span.start), 1, \(threshold), \(settled),
+                    \(budget.amount), \(id), \(span.end), \(at))
+            """, AlertWrites.events([row]), AlertWrites.deliveries(of: [(Outbox.organization, id)]),
+        ]
     }
 
     /// Runs a dispatcher beside `body`, then shuts it down gracefully and returns when it has ended.
