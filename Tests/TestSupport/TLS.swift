@@ -1,12 +1,10 @@
 /// TLS on loopback: certificates made on the spot, TLS in front of a `Receiver`, and a real mail server.
-import Foundation
+public import Foundation
 
 /// A certificate for one name, which vouches for itself, and its key.
 public final class Certificate: Sendable {
-    private static let openSSL = "/usr/bin/openssl"
-
     /// Whether certificates can be made and used here.
-    public static var areThere: Bool { Helper.python != nil && FileManager.default.isExecutableFile(atPath: openSSL) }
+    public static var areThere: Bool { Helper.python != nil && OpenSSL.isThere }
 
     private let folder: URL
     /// PEM; also what vouches for it.
@@ -17,11 +15,30 @@ public final class Certificate: Sendable {
         folder = try Helper.temporaryFolder()
         let arguments =
             "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout k.pem -out c.pem -days 1 -subj /CN=\(name) -addext subjectAltName=DNS:\(name)"
-        let (status, output) = try await Helper.run(Certificate.openSSL, arguments.components(separatedBy: " "), in: folder)
+        let (status, output) = try await Helper.run(OpenSSL.program, arguments.components(separatedBy: " "), in: folder)
         guard status == 0 else { throw HelperFailed(what: output) }
     }
 
     deinit { try? FileManager.default.removeItem(at: folder) }
+}
+
+/// The program: makes certificates, and verifies what Swift Crypto has signed.
+public enum OpenSSL {
+    static let program = "/usr/bin/openssl"
+    public static var isThere: Bool { FileManager.default.isExecutableFile(atPath: program) }
+
+    /// Whether the signature is the message's by that ed25519 key (32 bytes).
+    public static func verifies(_ signature: Data, of message: Data, ed25519 publicKey: Data) async throws -> Bool {
+        let folder = try Helper.temporaryFolder()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        // RFC 8410: what stands before the key's bytes in DER.
+        let prefix: [UInt8] = [0x30, 0x2A, 0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70, 0x03, 0x21, 0x00]
+        try (Data(prefix) + publicKey).write(to: folder.appending(path: "key"))
+        try signature.write(to: folder.appending(path: "signature"))
+        try message.write(to: folder.appending(path: "message"))
+        let arguments = "pkeyutl -verify -pubin -inkey key -keyform DER -rawin -in message -sigfile signature"
+        return try await Helper.run(program, arguments.components(separatedBy: " "), in: folder).status == 0
+    }
 }
 
 /// A helper did not do what it is for.
