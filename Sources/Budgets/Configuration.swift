@@ -105,7 +105,7 @@ public struct Configuration: Sendable {
     private let budgetsByID: [BudgetID: Budget]
 
     public init(
-        organization: OrganizationID, organizationName: String, zone: Zone, version: Int64, closedUntil: Instant?,
+        organization: OrganizationID, organizationName: String, zone: Zone, version: Int64, closedUntil: Instant? = nil,
         teamNames: [TeamID: String], projects: [Project], tiers: [Tier], apiKeys: [APIKey], ownCatalogue: Catalogue,
         platformCatalogue: Catalogue, budgets: [Budget], accessGrants: [AccessGrant] = []
     ) {
