@@ -103,7 +103,7 @@ CREATE TABLE journal_accounts (
 CREATE TRIGGER audit AFTER INSERT OR UPDATE ON journal_accounts FOR EACH ROW EXECUTE FUNCTION audit('journal_accounts', 'org');
 
 -- The last word on closed months: whatever SQL says, nothing is added to them, changed or taken out. The organization's row is locked
--- against closing meanwhile. Younger entries are let through unasked, because no month is closed within an hour of its end.
+-- against closing meanwhile. Younger entries are let through unasked, because no month is closed within half an hour of its end.
 CREATE FUNCTION keep_closed_months() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     closed timestamptz;
@@ -123,7 +123,7 @@ BEGIN
 END $$;
 CREATE TRIGGER keep_closed_months BEFORE UPDATE OR DELETE ON ledger_entries FOR EACH ROW EXECUTE FUNCTION keep_closed_months();
 CREATE TRIGGER keep_closed_months_new BEFORE INSERT ON ledger_entries FOR EACH ROW
-    WHEN (NEW.occurred_at < now() - interval '1 hour') EXECUTE FUNCTION keep_closed_months();
+    WHEN (NEW.occurred_at < now() - interval '30 minutes') EXECUTE FUNCTION keep_closed_months();
 
 -- A closed statement can only be opened again, by two people; one that is closing can only close.
 CREATE FUNCTION keep_closed_statements() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -148,10 +148,10 @@ BEGIN
 END $$;
 CREATE TRIGGER keep_closed_statements BEFORE UPDATE OR DELETE ON statements FOR EACH ROW EXECUTE FUNCTION keep_closed_statements();
 
--- The books are never open before the end of a closed month, and never closed within an hour of a month's end.
+-- The books are never open before the end of a closed month, and never closed within half an hour of now.
 CREATE FUNCTION keep_books_closed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF NEW.closed_until > now() - interval '1 hour' OR EXISTS (
+    IF NEW.closed_until > now() - interval '30 minutes' OR EXISTS (
         SELECT FROM statements WHERE organization_id = NEW.organization_id AND state IN ('closing', 'closed')
                AND ends_at > coalesce(NEW.closed_until, '-infinity'))
     THEN
