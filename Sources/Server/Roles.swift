@@ -31,20 +31,27 @@ enum Permission: String, CaseIterable, Sendable {
     /// The chargeback of the whole organization.
     case readStatements = "statements:read"
     case export = "statements:export"
+    /// Ask for adjustments and credits, and for their reversal; take one's requests back.
+    case requestAdjustments = "adjustments:request"
+    /// Approve and deny them; of whom is asked beside it (`mayDecide`).
+    case decideAdjustments = "adjustments:decide"
     /// Who changed what.
     case readAudit = "audit:read"
     /// Reserve, settle, release, book, and ask for one's own allowance.
     case call = "calls:write"
+    /// Ask what calls would cost. Books nothing and records nothing.
+    case estimate = "estimates:read"
     /// See a reservation; for a project's key one of its own.
     case readReservations = "calls:read"
 }
 
 private let reading: Set<Permission> = [
     .readStructure, .readCatalogue, .readUsers, .readAPIKeys, .readEndpoints, .readSpend, .readStatements, .readReservations,
+    .estimate,
 ]
 private let administering: Set<Permission> = reading.union([
     .changeOrganization, .changeProjects, .changeBudgets, .changeUsers, .changeAPIKeys, .changeCatalogue, .changeEndpoints, .export,
-    .call, .requestBursts, .decideBursts, .readAudit,
+    .call, .requestBursts, .decideBursts, .readAudit, .requestAdjustments, .decideAdjustments,
 ])
 
 /// What a role may. A role on a team may it on that team's things only.
@@ -52,17 +59,17 @@ let permissions: [Role: Set<Permission>] = [
     .operator: [.organizations, .readCatalogue, .changeCatalogue, .readAPIKeys, .changeAPIKeys],
     .owner: administering,
     .admin: administering,
-    .finance: reading.union([.export]),
+    .finance: reading.union([.export, .requestAdjustments]),
     .auditor: reading.union([.readAudit]),
     .lead: [
         .readStructure, .readCatalogue, .readUsers, .readAPIKeys, .readSpend, .readReservations, .changeProjects, .changeBudgets,
-        .changeUsers, .changeAPIKeys, .requestBursts, .decideBursts,
+        .changeUsers, .changeAPIKeys, .requestBursts, .decideBursts, .estimate,
     ],
-    .member: [.readStructure, .readCatalogue, .readSpend, .readReservations, .requestBursts],
+    .member: [.readStructure, .readCatalogue, .readSpend, .readReservations, .requestBursts, .estimate],
 ]
 
 /// What the key of a project may: for its own calls only.
-let projectPermissions: Set<Permission> = [.call, .readReservations]
+let projectPermissions: Set<Permission> = [.call, .readReservations, .estimate]
 
 /// How far a permission reaches.
 enum Reach: Hashable, Sendable {

@@ -1,4 +1,5 @@
 /// What comes in wrong is named field by field, and never becomes a fault of ours.
+import Budgets
 import HTTPTypes
 import JSON
 import Testing
@@ -70,7 +71,16 @@ import Testing
             ]
         ),
         (.post, "/v1/bursts/$burst/approve", ["reason": "N"]), (.post, "/v1/bursts/$other/deny", ["reason": "N"]),
-        (.put, "/v1/burst-rails", rails), (.put, "/v1/budgets/$budget/burst-rails", rails),
+        (
+            .post, "/v1/adjustments",
+            [
+                "kind": "adjustment", "project": "$project", "amount": "-5.25", "reason": "N", "feature": "f",
+                "occurred_at": .string(Instant.now().adding(seconds: -3600).rfc3339),
+            ]
+        ),
+        (.post, "/v1/adjustments/$adjustment/approve", ["reason": "N"]), (.post, "/v1/adjustments/$adjustment/deny", ["reason": "N"]),
+        (.post, "/v1/adjustments/$booked/reverse", ["reason": "N"]), (.put, "/v1/burst-rails", rails),
+        (.put, "/v1/budgets/$budget/burst-rails", rails),
         (
             .post, "/v1/reservations",
             [
@@ -81,6 +91,20 @@ import Testing
         (
             .post, "/v1/reservations/$reservation/settle",
             ["usage": ["input": 1, "output": 2], "provider_request_id": "p", "latency_ms": 1, "outcome": "ok"]
+        ),
+        (
+            .post, "/v1/reservations/$reservation/settle",
+            [
+                "provider_usage": ["prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7], "provider_request_id": "p",
+                "latency_ms": 1, "outcome": "ok",
+            ]
+        ),
+        (
+            .post, "/v1/estimates",
+            [
+                "project": "$project", "usage": ["input": 1000, "output": 10], "calls_per_day": 5, "days": 30, "models": ["model-*"],
+                "service_tier": "standard", "limit": 5,
+            ]
         ),
         (.post, "/v1/usage", ["events": [["project": "$project", "request_id": "r2", "model": "model-a", "usage": ["input": 1]]]]),
         (.post, "/v1/endpoints", ["kind": "webhook", "name": "N", "url": "https://example.com/x", "events": ["*"], "min_percent": 70]),
@@ -202,8 +226,15 @@ struct Names: Sendable {
         let ask: JSON = ["amount": "5", "reason": "N", "starts_at": "2099-01-01T00:00:00Z", "ends_at": "2099-02-01T00:00:00Z"]
         let burst = try await asking.post("/v1/budgets/\(budget)/bursts", ask)
         let other = try await asking.post("/v1/budgets/\(budget)/bursts", ask)
+        let finance = try await world.served.owner.post("/v1/api-keys", ["name": "f", "role": "finance"])
+        let booking = world.served.caller(finance.body["secret"]?.string)
+        let credit: JSON = ["kind": "credit", "project": .string(world.project), "amount": "1", "reason": "N"]
+        let adjustment = try await booking.post("/v1/adjustments", credit)
+        let booked = try await booking.post("/v1/adjustments", credit)
+        _ = try await world.served.owner.post("/v1/adjustments/\(booked.id)/approve")
         ids = [
-            ("$team", world.team), ("$tier", world.tier), ("$project", world.project), ("$budget", budget), ("$key", key.id),
+            ("$adjustment", adjustment.id), ("$booked", booked.id), ("$team", world.team), ("$tier", world.tier),
+            ("$project", world.project), ("$budget", budget), ("$key", key.id),
             ("$reservation", reservation.id), ("$user", user.id),
             ("$burst", burst.id), ("$other", other.id),
         ]
