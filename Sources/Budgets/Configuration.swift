@@ -100,13 +100,14 @@ public struct Configuration: Sendable {
     /// The platform's models that the organization has contracted prices for.
     public let contracts: Catalogue
     public let platformCatalogue: Catalogue
+    private let accessGrants: [ProjectID: [AccessGrant]]
     private let budgets: [BudgetScope: [Budget]]
     private let budgetsByID: [BudgetID: Budget]
 
     public init(
         organization: OrganizationID, organizationName: String, zone: Zone, version: Int64, teamNames: [TeamID: String],
         projects: [Project], tiers: [Tier], apiKeys: [APIKey], ownCatalogue: Catalogue, contracts: Catalogue = [:],
-        platformCatalogue: Catalogue, budgets: [Budget]
+        platformCatalogue: Catalogue, budgets: [Budget], accessGrants: [AccessGrant] = []
     ) {
         self.organization = organization
         self.organizationName = organizationName
@@ -119,6 +120,7 @@ public struct Configuration: Sendable {
         self.ownCatalogue = ownCatalogue
         self.contracts = contracts
         self.platformCatalogue = platformCatalogue
+        self.accessGrants = Dictionary(grouping: accessGrants, by: \.project)
         self.budgets = Dictionary(grouping: budgets, by: \.scope)
         self.budgetsByID = Dictionary(uniqueKeysWithValues: budgets.map { ($0.id, $0) })
     }
@@ -138,6 +140,9 @@ public struct Configuration: Sendable {
         return Set(living.map(\.name))
     }
 
+    /// Whatever their dates.
+    func accessGrants(of project: ProjectID) -> [AccessGrant] { accessGrants[project] ?? [] }
+
     public func budget(_ id: BudgetID) -> Budget? { budgetsByID[id] }
 
     /// The budgets on a call's path, from the organization's down to the project's.
@@ -145,9 +150,6 @@ public struct Configuration: Sendable {
         let path = (budgets[.organization] ?? []) + (budgets[.team(project.team)] ?? []) + (budgets[.project(project.id)] ?? [])
         return path.filter { budget in !budget.isArchived && budget.tier.map { $0 == project.tier } ?? true }
     }
-
-    /// Whether the tier, or one below it, has the model.
-    func allows(_ model: String, tier: Tier) -> Bool { tiers(upTo: tier).contains { $0.models.contains { $0.matches(model) } } }
 
     /// The tiers whose models a project of `tier` may use, itself included.
     func tiers(upTo tier: Tier) -> [Tier] { tiers.values.filter { $0.rank <= tier.rank } }

@@ -3,7 +3,7 @@
 /// What calls like the one described would cost on one model.
 public struct Estimate: Sendable {
     public let model: Model
-    /// Whether the project may call the model, and the input fits in it.
+    /// Whether the project may call the model, by its tier or a grant, and the input fits in it.
     public let isAllowed: Bool
     /// One call; nil when it has no price, or a price that no amount holds.
     public let perCall: Money?
@@ -18,15 +18,20 @@ extension Configuration {
     /// last those without a price. Equal ones are in the order of their names.
     /// - Parameters:
     ///   - calls: how many calls in all.
-    ///   - project: whose tier decides what is allowed; nil: everything is. One that does not exist may call nothing.
+    ///   - project: whose tier and grants decide what is allowed; nil: everything is. One that does not exist may call nothing.
     public func estimates(
         of usage: Usage, calls: Int64, serviceTier: String, project: ProjectID?, models patterns: [Pattern], at instant: Instant
     ) -> [Estimate] {
-        let tier = project.flatMap { projects[$0] }.flatMap { tiers[$0.tier] }
+        var state = OrganizationState(configuration: self, version: version)
+        let asking = project.flatMap { projects[$0] }
+        let own = asking.flatMap { tiers[$0.tier] }
         let names = modelNames.filter { name in patterns.isEmpty || patterns.contains { $0.matches(name) } }
         return names.compactMap { model($0, at: instant) }.map { model in
-            let fits = usage.inputTokens <= min(model.maxInputTokens ?? .max, tier?.maxInputTokens ?? .max)
-            let isAllowed = fits && (project == nil || tier.map { allows(model.name, tier: $0) } ?? false)
+            var isAllowed = usage.inputTokens <= model.maxInputTokens ?? .max
+            if project != nil {
+                let tier = asking.flatMap { project in own.flatMap { state.admitting(model.name, for: project, $0, at: instant) } }
+                isAllowed = isAllowed && tier.map { usage.inputTokens <= $0.maxInputTokens ?? .max } ?? false
+            }
             switch model.prices.cost(of: usage, serviceTier: serviceTier, at: instant) {
             case .success(let cost):
                 let total = cost.total.multiplied(by: calls)

@@ -87,7 +87,7 @@ public struct OrganizationState: Sendable {
     mutating func isAllowed(_ model: String, tier: Tier) -> Bool {
         let question = TierModel(tier: tier.id, model: model)
         if let known = allowances[question] { return known }
-        let answer = configuration.allows(model, tier: tier)
+        let answer = configuration.tiers(upTo: tier).contains { $0.models.contains { $0.matches(model) } }
         allowances[question] = answer
         return answer
     }

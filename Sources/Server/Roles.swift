@@ -35,6 +35,11 @@ enum Permission: String, CaseIterable, Sendable {
     case requestAdjustments = "adjustments:request"
     /// Approve and deny them; of whom is asked beside it (`mayDecide`).
     case decideAdjustments = "adjustments:decide"
+    /// Ask for access beyond a project's tier, and see what was asked and granted.
+    case readAccess = "access:read"
+    case requestAccess = "access:request"
+    /// Approve, deny and revoke; by whom in particular is said by `mayDecide`.
+    case decideAccess = "access:decide"
     /// Who changed what.
     case readAudit = "audit:read"
     /// Reserve, settle, release, book, and ask for one's own allowance.
@@ -47,11 +52,12 @@ enum Permission: String, CaseIterable, Sendable {
 
 private let reading: Set<Permission> = [
     .readStructure, .readCatalogue, .readUsers, .readAPIKeys, .readEndpoints, .readSpend, .readStatements, .readReservations,
-    .estimate,
+    .estimate, .readAccess,
 ]
 private let administering: Set<Permission> = reading.union([
     .changeOrganization, .changeProjects, .changeBudgets, .changeUsers, .changeAPIKeys, .changeCatalogue, .changeEndpoints, .export,
     .call, .requestBursts, .decideBursts, .readAudit, .requestAdjustments, .decideAdjustments,
+    .requestAccess, .decideAccess,
 ])
 
 /// What a role may. A role on a team may it on that team's things only.
@@ -63,9 +69,10 @@ let permissions: [Role: Set<Permission>] = [
     .auditor: reading.union([.readAudit]),
     .lead: [
         .readStructure, .readCatalogue, .readUsers, .readAPIKeys, .readSpend, .readReservations, .changeProjects, .changeBudgets,
-        .changeUsers, .changeAPIKeys, .requestBursts, .decideBursts, .estimate,
+        .changeUsers, .changeAPIKeys, .requestBursts, .decideBursts, .readAccess, .requestAccess, .decideAccess,
+        .estimate,
     ],
-    .member: [.readStructure, .readCatalogue, .readSpend, .readReservations, .requestBursts, .estimate],
+    .member: [.readStructure, .readCatalogue, .readSpend, .readReservations, .requestBursts, .readAccess, .requestAccess, .estimate],
 ]
 
 /// What the key of a project may: for its own calls only.
@@ -117,6 +124,9 @@ extension Credential {
             }
         }.max() ?? 0
     }
+
+    /// Whether it administers the organization, and not a team alone.
+    var isAdministrator: Bool { rank(on: nil) >= 3 }
 
     /// Whether this credential may decide what somebody asked for a team (nil: for the organization): by a role above the
     /// requester's, and never the requester, nor by a key that the requester made. Nobody is above an owner, so owners decide

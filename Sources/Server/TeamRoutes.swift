@@ -45,6 +45,13 @@ extension API {
             exchange.id(TeamKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision())
         return Response(status: .noContent)
     }
+
+    @Sendable func restoreTeam(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        try fields.finish()
+        let team = try await store.restoreTeam(exchange.id(TeamKind.self), of: exchange.organization)
+        return .json(revision: team.revision) { team.write(&$0) }
+    }
 }
 
 extension TeamRecord {

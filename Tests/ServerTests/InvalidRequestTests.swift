@@ -2,6 +2,7 @@
 import Budgets
 import HTTPTypes
 import JSON
+import Store
 import Testing
 
 @testable import Server
@@ -10,7 +11,7 @@ import Testing
     /// A body that a route takes, with ids of a `World` by the names `$team`, `$tier` and so on.
     static let good: [(HTTPRequest.Method, String, JSON)] = [
         (.post, "/v1/organizations", ["name": "N", "time_zone": "UTC"]),
-        (.patch, "/v1/organization", ["name": "N", "time_zone": "Europe/Berlin"]),
+        (.patch, "/v1/organization", ["name": "N", "time_zone": "Europe/Berlin", "default_tier": "$tier"]),
         (.post, "/v1/teams", ["name": "N", "cost_center": "C"]),
         (.patch, "/v1/teams/$team", ["name": "N", "cost_center": "C"]),
         (.post, "/v1/projects", ["name": "N", "team": "$team", "tier": "$tier", "cost_center": "C", "settings": ["a": [1, "x", nil]]]),
@@ -23,6 +24,15 @@ import Testing
         (.post, "/v1/api-keys", ["name": "N", "project": "$project", "environment": "staging", "expires_at": "2099-01-01T00:00:00Z"]),
         (.patch, "/v1/api-keys/$key", ["name": "N", "expires_at": "2099-01-01T00:00:00Z"]),
         (.post, "/v1/api-keys/$key/rotate", ["overlap_seconds": 60]),
+        (
+            .post, "/v1/access-requests",
+            [
+                "project": "$project", "tier": "$higher", "reason": "a trial",
+                "ends_at": .string(Instant.now().adding(seconds: 86_400).rfc3339),
+            ]
+        ),
+        (.post, "/v1/access-requests/$request/approve", ["reason": "fine"]),
+        (.post, "/v1/access-requests/$request2/deny", ["reason": "no"]),
         (.post, "/v1/models", ["name": "N", "provider": "P", "max_input_tokens": 1000, "max_output_tokens": 1000]),
         (
             .post, "/v1/prices",
@@ -232,9 +242,20 @@ struct Names: Sendable {
         let adjustment = try await booking.post("/v1/adjustments", credit)
         let booked = try await booking.post("/v1/adjustments", credit)
         _ = try await world.served.owner.post("/v1/adjustments/\(booked.id)/approve")
+        let higher = try await world.served.owner.post(
+            "/v1/tiers", ["name": "other", "rank": 9, "models": ["other-*"], "max_output_tokens": 1, "approval": "team_lead"])
+        let lead = try await world.served.owner.post("/v1/api-keys", ["name": "lead", "role": "lead", "team": .string(world.team)])
+        let leading = world.served.caller(lead.body["secret"]?.string)
+        let wish: JSON = [
+            "project": .string(world.project), "tier": .string(higher.id), "reason": "r",
+            "ends_at": .string(Instant.now().adding(seconds: 3600).rfc3339),
+        ]
+        let (first, second) = (try await leading.post("/v1/access-requests", wish), try await leading.post("/v1/access-requests", wish))
+        try #require(first.status == 201 && second.status == 201, "\(first) \(second)")
         ids = [
-            ("$adjustment", adjustment.id), ("$booked", booked.id), ("$team", world.team), ("$tier", world.tier),
-            ("$project", world.project), ("$budget", budget), ("$key", key.id),
+            ("$adjustment", adjustment.id), ("$booked", booked.id),
+            ("$request2", second.id), ("$request", first.id), ("$higher", higher.id),
+            ("$team", world.team), ("$tier", world.tier), ("$project", world.project), ("$budget", budget), ("$key", key.id),
             ("$reservation", reservation.id), ("$user", user.id),
             ("$burst", burst.id), ("$other", other.id),
         ]
