@@ -27,7 +27,7 @@ extension Fact {
                 SELECT reverses_id, sum(cost) AS cost, count(*) AS count FROM ledger_entries
                 WHERE organization_id = \(organization) AND reverses_id IS NOT NULL GROUP BY 1
             )
-            SELECT count(*) OVER (), format('entry %s of %s was taken back %s times, for %s', reverses_id, o.cost, r.count, r.cost)
+            SELECT count(*) OVER (), format('entry %s of %s was taken back %s times, for %s', r.reverses_id, o.cost, r.count, r.cost)
             FROM reversals AS r
             LEFT JOIN ledger_entries AS o ON o.organization_id = \(organization) AND o.id = r.reverses_id
             WHERE r.count <> 1 OR o.cost <> -r.cost OR (o.id IS NULL AND NOT EXISTS (SELECT FROM detached_months)) LIMIT 5
