@@ -39,8 +39,8 @@ extension API {
         let (cursor, limit) = (PageQuery.cursor(&query, AdjustmentKind.self), PageQuery.limit(&query))
         let state = query.optional("state", .word(AdjustmentRecord.State.self))
         try query.finish()
-        return .page(
-            try await store.adjustments(of: exchange.organization, state: state, before: cursor ?? .last, limit: limit)
+        return try await exchange.page(
+            store.adjustments(of: exchange.organization, state: state, before: cursor ?? .last, limit: limit)
         ) { $0.write(&$1) }
     }
 

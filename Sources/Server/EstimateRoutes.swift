@@ -48,7 +48,7 @@ extension API {
     @Sendable func listUnmappedUsage(_ exchange: Exchange) async throws -> Response {
         var query = try exchange.query()
         try query.finish()
-        return .page(try await store.unmappedUsage(of: exchange.organization), next: nil) { field, writer in
+        return try await exchange.page(store.unmappedUsage(of: exchange.organization), next: nil) { field, writer in
             writer.object { writer in
                 writer.field("model", field.model)
                 writer.field("field", field.field)

@@ -88,7 +88,7 @@ import Testing
                 "occurred_at": .string(Instant.now().adding(seconds: -3600).rfc3339),
             ]
         ),
-        (.post, "/v1/adjustments/$adjustment/approve", ["reason": "N"]), (.post, "/v1/adjustments/$adjustment/deny", ["reason": "N"]),
+        (.post, "/v1/adjustments/$adjustment/approve", ["reason": "N"]), (.post, "/v1/adjustments/$denied/deny", ["reason": "N"]),
         (.post, "/v1/adjustments/$booked/reverse", ["reason": "N"]), (.put, "/v1/burst-rails", rails),
         (.put, "/v1/budgets/$budget/burst-rails", rails),
         (
@@ -119,6 +119,11 @@ import Testing
         (.post, "/v1/usage", ["events": [["project": "$project", "request_id": "r2", "model": "model-a", "usage": ["input": 1]]]]),
         (.post, "/v1/endpoints", ["kind": "webhook", "name": "N", "url": "https://example.com/x", "events": ["*"], "min_percent": 70]),
     ]
+
+    /// The route of such a path: `/v1/teams/{id}`.
+    static func route(_ path: String) -> String {
+        "/" + path.split(separator: "/").map { $0.hasPrefix("$") ? "{id}" : String($0) }.joined(separator: "/")
+    }
 
     private static let rails: JSON = [
         "largest_percent": 50, "largest_open": 3, "largest_per_quarter": 4, "shortest_notice_seconds": 60, "admin_above": "100",
@@ -240,6 +245,7 @@ struct Names: Sendable {
         let booking = world.served.caller(finance.body["secret"]?.string)
         let credit: JSON = ["kind": "credit", "project": .string(world.project), "amount": "1", "reason": "N"]
         let adjustment = try await booking.post("/v1/adjustments", credit)
+        let denied = try await booking.post("/v1/adjustments", credit)
         let booked = try await booking.post("/v1/adjustments", credit)
         _ = try await world.served.owner.post("/v1/adjustments/\(booked.id)/approve")
         let higher = try await world.served.owner.post(
@@ -253,7 +259,7 @@ struct Names: Sendable {
         let (first, second) = (try await leading.post("/v1/access-requests", wish), try await leading.post("/v1/access-requests", wish))
         try #require(first.status == 201 && second.status == 201, "\(first) \(second)")
         ids = [
-            ("$adjustment", adjustment.id), ("$booked", booked.id),
+            ("$adjustment", adjustment.id), ("$denied", denied.id), ("$booked", booked.id),
             ("$request2", second.id), ("$request", first.id), ("$higher", higher.id),
             ("$team", world.team), ("$tier", world.tier), ("$project", world.project), ("$budget", budget), ("$key", key.id),
             ("$reservation", reservation.id), ("$user", user.id),
@@ -263,11 +269,21 @@ struct Names: Sendable {
 
     func fill(_ text: String) -> String { ids.reduce(text) { $0.replacing($1.name, with: $1.id) } }
 
-    func fill(_ json: JSON) -> JSON {
+    func fill(_ json: JSON) -> JSON { Names.replacing(json, fill) }
+
+    /// Puts ids that are there in the place of made-up ones of the same kind.
+    func exchange(_ json: JSON) -> JSON {
+        Names.replacing(json) { text in
+            guard let kind = text.wholeMatch(of: /([a-z]+_)[0-9a-f]{32}/)?.1 else { return text }
+            return ids.first { $0.id.hasPrefix(kind) }?.id ?? text
+        }
+    }
+
+    private static func replacing(_ json: JSON, _ replace: (String) -> String) -> JSON {
         switch json {
-        case .string(let text): .string(fill(text))
-        case .array(let elements): .array(elements.map(fill))
-        case .object(let members): .object(members.map { ($0.name, fill($0.value)) })
+        case .string(let text): .string(replace(text))
+        case .array(let elements): .array(elements.map { replacing($0, replace) })
+        case .object(let members): .object(members.map { ($0.name, replacing($0.value, replace)) })
         default: json
         }
     }
