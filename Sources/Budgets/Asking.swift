@@ -2,7 +2,7 @@
 
 extension OrganizationState {
     mutating func answer(_ ask: Ask, _ planning: Planning?) -> Outcome {
-        let models = allowedModels(ask.call.project)
+        let models = allowedModels(ask.call.project, at: ask.at)
         guard case .go(let asked) = planning else {
             guard case .no(let refusal) = planning else { preconditionFailure("decide before prepare") }
             return .allowance(
@@ -21,10 +21,24 @@ extension OrganizationState {
                 models: models))
     }
 
-    /// The models of the catalogue that the project's tier allows, in order; worked out once for each tier, because matching
-    /// thousands of names is no work for the thread that commits.
-    private mutating func allowedModels(_ project: ProjectID) -> [String] {
+    /// The models of the catalogue that the project may call, in order: its tier's, and what is granted to it.
+    private mutating func allowedModels(_ project: ProjectID, at now: Instant) -> [String] {
         guard let project = configuration.projects[project], let tier = configuration.tiers[project.tier] else { return [] }
+        let own = allowedModels(tier)
+        let grants = configuration.accessGrants(of: project.id).filter { now < $0.endsAt }
+        guard !grants.isEmpty else { return own }
+        var names = Set(own)
+        for grant in grants {
+            switch grant.subject {
+            case .model(let granted): names.formUnion(configuration.modelNames.filter { granted.matches($0) })
+            case .tier(let id): if let tier = configuration.tiers[id] { names.formUnion(allowedModels(tier)) }
+            }
+        }
+        return names.sorted()
+    }
+
+    /// Worked out once for each tier, because matching thousands of names is no work for the thread that commits.
+    private mutating func allowedModels(_ tier: Tier) -> [String] {
         if let known = modelsByTier[tier.id] { return known }
         let patterns = configuration.tiers(upTo: tier).flatMap(\.models)
         let names = configuration.modelNames.filter { name in patterns.contains { $0.matches(name) } }.sorted()

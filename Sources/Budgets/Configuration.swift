@@ -98,12 +98,14 @@ public struct Configuration: Sendable {
     /// The organization's own models and prices; each hides the platform's of the same name.
     public let ownCatalogue: Catalogue
     public let platformCatalogue: Catalogue
+    private let accessGrants: [ProjectID: [AccessGrant]]
     private let budgets: [BudgetScope: [Budget]]
     private let budgetsByID: [BudgetID: Budget]
 
     public init(
         organization: OrganizationID, organizationName: String, zone: Zone, version: Int64, teamNames: [TeamID: String],
-        projects: [Project], tiers: [Tier], apiKeys: [APIKey], ownCatalogue: Catalogue, platformCatalogue: Catalogue, budgets: [Budget]
+        projects: [Project], tiers: [Tier], apiKeys: [APIKey], ownCatalogue: Catalogue, platformCatalogue: Catalogue, budgets: [Budget],
+        accessGrants: [AccessGrant] = []
     ) {
         self.organization = organization
         self.organizationName = organizationName
@@ -115,6 +117,7 @@ public struct Configuration: Sendable {
         self.apiKeys = Dictionary(uniqueKeysWithValues: apiKeys.map { ($0.id, $0) })
         self.ownCatalogue = ownCatalogue
         self.platformCatalogue = platformCatalogue
+        self.accessGrants = Dictionary(grouping: accessGrants, by: \.project)
         self.budgets = Dictionary(grouping: budgets, by: \.scope)
         self.budgetsByID = Dictionary(uniqueKeysWithValues: budgets.map { ($0.id, $0) })
     }
@@ -132,6 +135,9 @@ public struct Configuration: Sendable {
         let living = ownCatalogue.values.filter { $0.archivedAt == nil } + platformCatalogue.values.filter { $0.archivedAt == nil }
         return Set(living.map(\.name))
     }
+
+    /// Whatever their dates.
+    func accessGrants(of project: ProjectID) -> [AccessGrant] { accessGrants[project] ?? [] }
 
     public func budget(_ id: BudgetID) -> Budget? { budgetsByID[id] }
 

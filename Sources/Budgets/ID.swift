@@ -10,6 +10,8 @@ public protocol IDKind: Sendable {
 public enum OrganizationKind: IDKind { public static let prefix = "org" }
 public enum TeamKind: IDKind { public static let prefix = "team" }
 public enum ProjectKind: IDKind { public static let prefix = "prj" }
+public enum AccessRequestKind: IDKind { public static let prefix = "req" }
+public enum AccessGrantKind: IDKind { public static let prefix = "grt" }
 public enum UserKind: IDKind { public static let prefix = "usr" }
 public enum APIKeyKind: IDKind { public static let prefix = "key" }
 public enum ModelKind: IDKind { public static let prefix = "mdl" }
@@ -27,6 +29,8 @@ public enum DeliveryKind: IDKind { public static let prefix = "dlv" }
 public typealias OrganizationID = ID<OrganizationKind>
 public typealias TeamID = ID<TeamKind>
 public typealias ProjectID = ID<ProjectKind>
+public typealias AccessRequestID = ID<AccessRequestKind>
+public typealias AccessGrantID = ID<AccessGrantKind>
 public typealias UserID = ID<UserKind>
 public typealias APIKeyID = ID<APIKeyKind>
 public typealias ModelID = ID<ModelKind>

@@ -36,7 +36,7 @@ public enum Refusal: Sendable {
     case modelUnknown(String)
     case modelUnpriced(model: String, kinds: [UsageKind])
     /// With the lowest tier that has the model, if any has.
-    case modelNotAllowed(model: String, tier: Tier?)
+    case modelNotAllowed(model: String, tier: Tier?, project: ProjectID)
     case projectSuspended
     /// The call's input is above the tier's cap.
     case inputAboveCap(Tier)

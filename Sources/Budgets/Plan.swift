@@ -80,8 +80,9 @@ extension OrganizationState {
             return .no(.projectUnknown)
         }
         guard let model = configuration.model(request.model, at: now) else { return .no(.modelUnknown(request.model)) }
-        let maxOutputTokens = min(
-            request.maxOutputTokens ?? tier.maxOutputTokens, tier.maxOutputTokens, model.maxOutputTokens ?? tier.maxOutputTokens)
+        let admitting = admitting(model.name, for: project, tier, at: now)
+        let cap = (admitting ?? tier).maxOutputTokens
+        let maxOutputTokens = min(request.maxOutputTokens ?? cap, cap, model.maxOutputTokens ?? cap)
         let facts = CallFacts(call, model: model, key: key)
         let budgets = matching(facts, project: project, at: now)
         let hold: Money
@@ -93,10 +94,10 @@ extension OrganizationState {
             if budgets.contains(where: \.blocksMoney) { return .no(.modelUnpriced(model: model.name, kinds: unpriced.kinds)) }
             hold = .zero
         }
-        guard isAllowed(model.name, tier: tier) else {
-            return .no(.modelNotAllowed(model: model.name, tier: configuration.lowestTier(with: model.name)))
+        guard let admitting else {
+            return .no(.modelNotAllowed(model: model.name, tier: configuration.lowestTier(with: model.name), project: project.id))
         }
-        guard request.inputTokens <= tier.maxInputTokens ?? .max else { return .no(.inputAboveCap(tier)) }
+        guard request.inputTokens <= admitting.maxInputTokens ?? .max else { return .no(.inputAboveCap(admitting)) }
         guard !project.isSuspended else { return .no(.projectSuspended) }
         let quantities = Quantities(usd: hold, tokens: Amount(whole: request.inputTokens + maxOutputTokens))
         return .go(

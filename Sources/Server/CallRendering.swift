@@ -143,6 +143,7 @@ extension Standing {
             let wait = span.end.map { max(1, ($0.microseconds - now.microseconds + 999_999) / 1_000_000) } ?? 60
             problem.headers.append(("retry-after", String(min(60, wait))))
             if wait > 60 { problem.headers.append(("x-should-retry", "false")) }
+            problem.headers += [self].rateLimitFields(now: now)
         default:
             problem.headers.append(("x-should-retry", "false"))
         }
@@ -158,10 +159,14 @@ extension Problem {
         case .modelUnknown(let model): self.init(.modelUnknown, "The catalogue has no model «\(model)».")
         case .modelUnpriced(let model, let kinds):
             self.init(.modelUnpriced, "«\(model)» has no price for \(kinds.joined(separator: ", ")), and a budget would have to count it.")
-        case .modelNotAllowed(let model, let tier):
-            let hint = tier.map { "The tier «\($0.name)» has it: ask an administrator to move the project there." } ?? "No tier has it."
-            self.init(.modelNotAllowed, "The project's tier does not include «\(model)». \(hint)")
-            if let tier { members = [("tier", JSON.string(tier.id.description).bytes)] }
+        case .modelNotAllowed(let model, let tier, let project):
+            let hint = tier.map { "The tier «\($0.name)» has it." } ?? "No tier has it."
+            self.init(.modelNotAllowed, "The project's tier does not include «\(model)». \(hint) Ask for access with what is in `request`.")
+            var body: [(String, JSON)] = [("project", .string(project.description))]
+            body.append(tier.map { ("tier", .string($0.id.description)) } ?? ("model", .string(model)))
+            let request: JSON = ["method": "POST", "path": "/v1/access-requests", "body": .object(body)]
+            members = [("request", request.bytes)]
+            if let tier { members.append(("tier", JSON.string(tier.id.description).bytes)) }
         case .projectSuspended: self.init(.projectSuspended, "An administrator suspended the project.")
         case .inputAboveCap(let tier):
             self.init(

@@ -26,7 +26,7 @@ extension API {
 
     @Sendable func listOrganizations(_ exchange: Exchange) async throws -> Response {
         let page = try exchange.page(OrganizationKind.self)
-        return .page(try await store.organizations(after: page.cursor ?? .first, limit: page.limit)) { $0.write(&$1) }
+        return try await exchange.page(store.organizations(after: page.cursor ?? .first, limit: page.limit)) { $0.write(&$1) }
     }
 
     @Sendable func readOrganization(_ exchange: Exchange) async throws -> Response {
@@ -38,10 +38,12 @@ extension API {
         var fields = try exchange.fields()
         let name = fields.change("name", .text(1...200))
         let timeZone = fields.change("time_zone", .timeZone)
+        let defaultTier = fields.changeOrEmpty("default_tier", .id(TierKind.self))
         try fields.finish()
         let organization = try await store.changeOrganization(exchange.organization, ifRevision: exchange.expectedRevision()) {
             if let name { $0.name = name }
             if let timeZone { $0.timeZone = timeZone }
+            if let defaultTier { $0.defaultTier = defaultTier }
         }
         return .json(revision: organization.revision) { organization.write(&$0) }
     }
@@ -55,6 +57,7 @@ extension OrganizationRecord {
         writer.field("name", name)
         writer.field("time_zone", timeZone)
         writer.field("currency", currency)
+        writer.field("default_tier", defaultTier)
         writer.field("revision", revision)
         writer.field("created_at", createdAt)
     }

@@ -10,6 +10,9 @@ enum ProblemCode: String, CaseIterable, Sendable {
     case nameTaken = "name_taken"
     case rankTaken = "rank_taken"
     case emailTaken = "email_taken"
+    case alreadyAllowed = "already_allowed"
+    case alreadyDecided = "already_decided"
+    case limitReached = "limit_reached"
     case inUse = "in_use"
     case archived
     case laterPriceExists = "later_price_exists"
@@ -51,7 +54,7 @@ enum ProblemCode: String, CaseIterable, Sendable {
         case .notFound, .modelUnknown, .projectUnknown, .reservationUnknown: 404
         case .methodNotAllowed: 405
         case .nameTaken, .rankTaken, .emailTaken, .inUse, .archived, .laterPriceExists, .requestConflict, .reservationResolved,
-            .requestInFlight:
+            .requestInFlight, .alreadyAllowed, .alreadyDecided, .limitReached:
             409
         case .tooManyOpenBursts, .tooManyBurstsInQuarter, .burstReviewOverdue, .burstNotNeeded, .burstNotOpen: 409
         case .revisionMismatch: 412
@@ -75,6 +78,9 @@ enum ProblemCode: String, CaseIterable, Sendable {
         case .nameTaken: "The name is taken"
         case .rankTaken: "The rank is taken"
         case .emailTaken: "The address is taken"
+        case .alreadyAllowed: "Allowed already"
+        case .alreadyDecided: "Decided already"
+        case .limitReached: "No more of these"
         case .inUse: "Still in use"
         case .archived: "Archived"
         case .laterPriceExists: "A later price exists"

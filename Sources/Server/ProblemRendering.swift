@@ -35,6 +35,13 @@ extension Problem {
         case .nameTaken: self.init(.nameTaken, "Another one that is not archived has this name.")
         case .requestInFlight: self.init(.requestInFlight, "A request with this Idempotency-Key is under way: ask again when it has ended.")
         case .keyReused: self.init(.idempotencyKeyReused, "Take a new Idempotency-Key for a request with another method, path or body.")
+        case .tierMissing:
+            self = .invalid(
+                "A project needs a tier.", status: 422,
+                faults: [FieldFault(pointer: "/tier", code: .missing, detail: "is required: the organization has no default_tier")])
+        case .alreadyAllowed: self.init(.alreadyAllowed, "The project's tier has it already.")
+        case .alreadyDecided(let state): self.init(.alreadyDecided, "It is \(state).")
+        case .tooMany(let what, let bound): self.init(.limitReached, "There may be \(bound) \(what). Archive what is no longer needed.")
         case .emailTaken: self.init(.emailTaken, "Another user who is not archived has this address.")
         case .rankTaken: self.init(.rankTaken, "Another tier has this rank.")
         case .unknownReference(let pointer):

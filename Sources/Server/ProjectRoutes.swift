@@ -12,21 +12,34 @@ extension API {
         var fields = try exchange.fields()
         let name = fields.require("name", .text(1...200))
         let team = fields.require("team", .id(TeamKind.self))
-        let tier = fields.require("tier", .id(TierKind.self))
+        let tier = fields.optional("tier", .id(TierKind.self))
         let costCenter = fields.optional("cost_center", .text(1...100))
         let settings = fields.optional("settings", API.settings) ?? "{}"
         try fields.finish()
         try exchange.require(team)
+        try await require(tier: tier, exchange)
         let project = try await store.createProject(
             ProjectID(at: exchange.now), of: exchange.organization, team: team, tier: tier, name: name, costCenter: costCenter,
             settings: JSONB(text: settings))
         return .json(.created, revision: project.revision) { project.write(&$0) }
     }
 
+    /// A tier that only an administrator approves is only an administrator's to give. Others ask for access to it.
+    private func require(tier: TierID?, _ exchange: Exchange) async throws {
+        guard let tier, exchange.reach != .everything else { return }
+        do {
+            guard try await store.tier(tier, of: exchange.organization).approval != Approval.organizationAdmin.rawValue else {
+                throw Problem(.forbidden, "An administrator gives this tier: ask for it with an access request.")
+            }
+        } catch AdminRefusal.notFound {
+            throw AdminRefusal.unknownReference(pointer: "/tier")
+        }
+    }
+
     @Sendable func listProjects(_ exchange: Exchange) async throws -> Response {
         let page = try exchange.page(ProjectKind.self)
-        return .page(
-            try await store.projects(
+        return try await exchange.page(
+            store.projects(
                 of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
         ) {
             $0.write(&$1)
@@ -48,6 +61,7 @@ extension API {
         let settings = fields.change("settings", API.settings)
         try fields.finish()
         if let team { try exchange.require(team) }
+        try await require(tier: tier, exchange)
         let project = try await store.changeProject(
             exchange.id(ProjectKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision()
         ) {
@@ -65,6 +79,13 @@ extension API {
         try await store.archiveProject(
             exchange.id(ProjectKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision())
         return Response(status: .noContent)
+    }
+
+    @Sendable func restoreProject(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        try fields.finish()
+        let project = try await store.restoreProject(exchange.id(ProjectKind.self), of: exchange.organization)
+        return .json(revision: project.revision) { project.write(&$0) }
     }
 }
 

@@ -31,6 +31,11 @@ enum Permission: String, CaseIterable, Sendable {
     /// The chargeback of the whole organization.
     case readStatements = "statements:read"
     case export = "statements:export"
+    /// Ask for access beyond a project's tier, and see what was asked and granted.
+    case readAccess = "access:read"
+    case requestAccess = "access:request"
+    /// Approve, deny and revoke; by whom in particular is said by `mayDecide`.
+    case decideAccess = "access:decide"
     /// Who changed what.
     case readAudit = "audit:read"
     /// Reserve, settle, release, book, and ask for one's own allowance.
@@ -41,10 +46,11 @@ enum Permission: String, CaseIterable, Sendable {
 
 private let reading: Set<Permission> = [
     .readStructure, .readCatalogue, .readUsers, .readAPIKeys, .readEndpoints, .readSpend, .readStatements, .readReservations,
+    .readAccess,
 ]
 private let administering: Set<Permission> = reading.union([
     .changeOrganization, .changeProjects, .changeBudgets, .changeUsers, .changeAPIKeys, .changeCatalogue, .changeEndpoints, .export,
-    .call, .requestBursts, .decideBursts, .readAudit,
+    .call, .requestBursts, .decideBursts, .readAudit, .requestAccess, .decideAccess,
 ])
 
 /// What a role may. A role on a team may it on that team's things only.
@@ -56,9 +62,9 @@ let permissions: [Role: Set<Permission>] = [
     .auditor: reading.union([.readAudit]),
     .lead: [
         .readStructure, .readCatalogue, .readUsers, .readAPIKeys, .readSpend, .readReservations, .changeProjects, .changeBudgets,
-        .changeUsers, .changeAPIKeys, .requestBursts, .decideBursts,
+        .changeUsers, .changeAPIKeys, .requestBursts, .decideBursts, .readAccess, .requestAccess, .decideAccess,
     ],
-    .member: [.readStructure, .readCatalogue, .readSpend, .readReservations, .requestBursts],
+    .member: [.readStructure, .readCatalogue, .readSpend, .readReservations, .requestBursts, .readAccess, .requestAccess],
 ]
 
 /// What the key of a project may: for its own calls only.
@@ -110,6 +116,9 @@ extension Credential {
             }
         }.max() ?? 0
     }
+
+    /// Whether it administers the organization, and not a team alone.
+    var isAdministrator: Bool { rank(on: nil) >= 3 }
 
     /// Whether this credential may decide what somebody asked for a team (nil: for the organization): by a role above the
     /// requester's, and never the requester, nor by a key that the requester made. Nobody is above an owner, so owners decide

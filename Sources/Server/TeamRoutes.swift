@@ -16,8 +16,8 @@ extension API {
 
     @Sendable func listTeams(_ exchange: Exchange) async throws -> Response {
         let page = try exchange.page(TeamKind.self)
-        return .page(
-            try await store.teams(of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
+        return try await exchange.page(
+            store.teams(of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
         ) { $0.write(&$1) }
     }
 
@@ -44,6 +44,13 @@ extension API {
         try await store.archiveTeam(
             exchange.id(TeamKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision())
         return Response(status: .noContent)
+    }
+
+    @Sendable func restoreTeam(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        try fields.finish()
+        let team = try await store.restoreTeam(exchange.id(TeamKind.self), of: exchange.organization)
+        return .json(revision: team.revision) { team.write(&$0) }
     }
 }
 

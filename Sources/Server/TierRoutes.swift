@@ -36,12 +36,16 @@ extension API {
 
     @Sendable func listTiers(_ exchange: Exchange) async throws -> Response {
         let page = try exchange.page(TierKind.self)
-        return .page(try await store.tiers(of: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) { $0.write(&$1) }
+        let today = try await store.modelsByTier(of: exchange.organization)
+        return try await exchange.page(store.tiers(of: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) {
+            $0.write(resolvingTo: today[$0.id], &$1)
+        }
     }
 
     @Sendable func readTier(_ exchange: Exchange) async throws -> Response {
         let tier = try await store.tier(exchange.id(TierKind.self), of: exchange.organization)
-        return .json(revision: tier.revision) { tier.write(&$0) }
+        let today = try await store.modelsByTier(of: exchange.organization)
+        return .json(revision: tier.revision) { tier.write(resolvingTo: today[tier.id], &$0) }
     }
 
     @Sendable func changeTier(_ exchange: Exchange) async throws -> Response {
@@ -77,12 +81,20 @@ extension API {
 }
 
 extension TierRecord {
-    func write(_ writer: inout JSONWriter) {
+    /// How many names an answer shows: more than anyone reads.
+    private static let mostShown = 1000
+
+    /// - Parameter today: what the patterns, those of lower tiers included, resolve to today.
+    func write(resolvingTo today: [String]? = nil, _ writer: inout JSONWriter) {
         writer.object { writer in
             writer.field("id", id)
             writer.field("name", name)
             writer.field("rank", rank)
             writer.array("models", models)
+            if let today {
+                writer.field("model_count", Int64(today.count))
+                writer.array("models_today", Array(today.prefix(TierRecord.mostShown)))
+            }
             writer.field("approval", approval)
             writer.field("max_output_tokens", maxOutputTokens)
             writer.field("max_input_tokens", maxInputTokens)

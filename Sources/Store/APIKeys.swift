@@ -69,6 +69,7 @@ extension Store {
         _ key: NewAPIKey, of organization: OrganizationID, allowed: @Sendable (APIKeyRecord) throws -> Void = { _ in }
     ) async throws -> APIKeyRecord {
         try await configure(organization) { connection in
+            try Bound.apiKeys.requireRoom(in: organization, connection)
             switch key.holder {
             case .project(let project): try Store.requireProject(project, of: organization, at: "/project", connection)
             case .user(let user): try Store.requireUser(user, of: organization, at: "/user", connection)

@@ -49,13 +49,6 @@ public struct AuditFilter: Hashable, Sendable {
     }
 }
 
-/// Where an organization's chain of audit events does not hold.
-public struct BrokenAuditChain: Hashable, Sendable {
-    public let organization: OrganizationID
-    /// The first event that is missing, changed, or out of its place.
-    public let sequence: Int64
-}
-
 extension Store {
     /// Those between two sequences, both exclusive; the newest first.
     public func auditEvents(
@@ -77,29 +70,29 @@ extension Store {
             return Page(try result.rows.map(AuditRecord.init), limit: limit, cursor: \.sequence)
         }
     }
+}
 
-    /// Walks every organization's chain: each event in its place, its hash that of its content and the hash before, none cut off at
-    /// the end.
-    /// - Returns: the first break of each organization that has one.
-    public static func brokenAuditChains(_ connection: isolated PostgresConnection) throws -> [BrokenAuditChain] {
-        let result = try connection.query(
+extension Fact {
+    static let audit: [Fact] = [
+        Fact(
+            name: "audit_chain", law: nil,
+            meaning: "Each audit event is in its place, its hash that of its content and of the hash before; none is cut off at the end"
+        ) { organization in
             """
-            SELECT organization_id, min(sequence) FROM (
-                SELECT e.organization_id, e.sequence FROM (
-                    SELECT a.organization_id, a.sequence, a.previous_hash, a.hash, audit_content(a) AS content,
+            SELECT count(*) OVER (), format('audit event %s', sequence) FROM (
+                SELECT e.sequence FROM (
+                    SELECT a.sequence, a.previous_hash, a.hash, audit_content(a) AS content,
                            lag(a.sequence, 1, 0::bigint) OVER chain AS sequence_before, lag(a.hash, 1, ''::bytea) OVER chain AS hash_before
-                    FROM audit_events AS a WINDOW chain AS (PARTITION BY a.organization_id ORDER BY a.sequence)) AS e
+                    FROM audit_events AS a WHERE a.organization_id = \(organization) WINDOW chain AS (ORDER BY a.sequence)) AS e
                 WHERE e.sequence <> e.sequence_before + 1 OR e.previous_hash <> e.hash_before
                    OR e.hash <> sha256(e.previous_hash || convert_to(e.content, 'UTF8'))
-                UNION ALL
-                SELECT h.organization_id, h.sequence FROM audit_heads AS h
-                WHERE NOT EXISTS (SELECT FROM audit_events AS a
-                                  WHERE a.organization_id = h.organization_id AND a.sequence = h.sequence AND a.hash = h.hash)
-            ) AS broken GROUP BY organization_id ORDER BY organization_id
-            """)
-        return try result.rows.map { row in
-            let (organization, sequence) = try row.decode(as: (OrganizationID, Int64).self)
-            return BrokenAuditChain(organization: organization, sequence: sequence)
+                UNION
+                SELECT h.sequence FROM audit_heads AS h
+                WHERE h.organization_id = \(organization) AND h.sequence > 0 AND NOT EXISTS (
+                    SELECT FROM audit_events AS a
+                    WHERE a.organization_id = h.organization_id AND a.sequence = h.sequence AND a.hash = h.hash)
+            ) AS broken ORDER BY sequence LIMIT 5
+            """
         }
-    }
+    ]
 }

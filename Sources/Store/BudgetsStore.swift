@@ -97,6 +97,7 @@ extension Store {
     /// A new budget with the first version of its limit, set by `setBy`.
     public func createBudget(_ budget: NewBudget, of organization: OrganizationID, setBy: APIKeyID) async throws -> BudgetRecord {
         try await configure(organization) { connection in
+            try Bound.budgets.requireRoom(in: organization, connection)
             var team: TeamID?
             var project: ProjectID?
             switch budget.scope {

@@ -37,6 +37,10 @@ public enum ConfigurationReads {
             SELECT budget_id, id, amount, starts_at, least(ends_at, revoked_at), match FROM bursts
             WHERE organization_id = \(id) AND approved_at IS NOT NULL AND least(ends_at, revoked_at) > now() - \(burstsKept)::text::interval
             """,
+            """
+            SELECT project_id, tier_id, model, ends_at FROM access_grants
+            WHERE organization_id = \(id) AND revoked_at IS NULL AND ends_at > now()
+            """,
         ]
     }
 
@@ -119,7 +123,21 @@ public enum ConfigurationReads {
         for row in results[5].rows { budgets.append(try decodeBudget(row, bursts)) }
         return Configuration(
             organization: organization, organizationName: name, zone: zone, version: version, teamNames: teamNames, projects: projects,
-            tiers: tiers, apiKeys: apiKeys, ownCatalogue: own.catalogue(over: platform), platformCatalogue: platform, budgets: budgets)
+            tiers: tiers, apiKeys: apiKeys, ownCatalogue: own.catalogue(over: platform), platformCatalogue: platform, budgets: budgets,
+            accessGrants: try decodeAccessGrants(results[7]))
+    }
+
+    private static func decodeAccessGrants(_ result: PostgresResult) throws(PostgresError) -> [AccessGrant] {
+        var grants: [AccessGrant] = []
+        for row in result.rows {
+            let (project, tier, model, endsAt) = try row.decode(as: (ProjectID, TierID?, String?, Instant).self)
+            if let tier {
+                grants.append(AccessGrant(project: project, subject: .tier(tier), endsAt: endsAt))
+            } else if let pattern = model.flatMap({ Pattern($0) }) {
+                grants.append(AccessGrant(project: project, subject: .model(pattern), endsAt: endsAt))
+            }
+        }
+        return grants
     }
 
     private static func decodeBursts(_ result: PostgresResult) throws(PostgresError) -> [BudgetID: [BurstGrant]] {

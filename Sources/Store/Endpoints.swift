@@ -36,6 +36,7 @@ extension Store {
     ) async throws -> EndpointRecord {
         let sealed = try sealer.seal(credentials.json.bytes, at: Store.place(of: id, organization))
         return try await transaction { connection in
+            try Bound.endpoints.requireRoom(in: organization, connection)
             let result = try connection.query(
                 """
                 INSERT INTO endpoints (organization_id, id, name, kind, events, min_percent, sealed)

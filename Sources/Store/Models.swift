@@ -25,6 +25,7 @@ extension Store {
         _ id: ModelID, of organization: OrganizationID, name: String, provider: String, maxInputTokens: Int64?, maxOutputTokens: Int64?
     ) async throws -> ModelRecord {
         try await configureCatalogue(of: organization) { connection in
+            try Bound.models.requireRoom(in: organization, connection)
             let result = try connection.query(
                 """
                 INSERT INTO models (organization_id, id, name, provider, max_input_tokens, max_output_tokens)

@@ -8,13 +8,15 @@ public struct OrganizationRecord: Sendable {
     /// IANA identifier; decides when periods begin.
     public var timeZone: String
     public let currency: String
+    /// Of new projects that name none.
+    public var defaultTier: TierID?
     public let revision: Int64
     public let createdAt: Instant
     public let archivedAt: Instant?
 
     init(_ row: Row) throws(PostgresError) {
-        (id, name, timeZone, currency, revision, createdAt, archivedAt) = try row.decode(
-            as: (OrganizationID, String, String, String, Int64, Instant, Instant?).self)
+        (id, name, timeZone, currency, defaultTier, revision, createdAt, archivedAt) = try row.decode(
+            as: (OrganizationID, String, String, String, TierID?, Int64, Instant, Instant?).self)
     }
 }
 
@@ -29,7 +31,7 @@ extension Store {
             let result = try connection.query(
                 """
                 INSERT INTO organizations (organization_id, name, time_zone) VALUES (\(id), \(name), \(timeZone))
-                RETURNING organization_id, name, time_zone, currency, revision, created_at, archived_at
+                RETURNING organization_id, name, time_zone, currency, default_tier_id, revision, created_at, archived_at
                 """)
             try connection.query("INSERT INTO fences (organization_id) VALUES (\(id))")
             try connection.query(Store.insert(ownerKey, into: id))
@@ -46,7 +48,7 @@ extension Store {
         try await read { connection in
             let result = try connection.query(
                 """
-                SELECT organization_id, name, time_zone, currency, revision, created_at, archived_at FROM organizations
+                SELECT organization_id, name, time_zone, currency, default_tier_id, revision, created_at, archived_at FROM organizations
                 WHERE organization_id > \(after) AND organization_id <> \(OrganizationID.platform) AND archived_at IS NULL
                 ORDER BY organization_id LIMIT \(limit + 1)
                 """)
@@ -62,14 +64,17 @@ extension Store {
             try Store.check(revision: organization.revision, archivedAt: organization.archivedAt, against: ifRevision)
             let timeZone = organization.timeZone
             try change(&organization)
+            if let tier = organization.defaultTier { try Store.requireTier(tier, of: id, at: "/default_tier", connection) }
             if organization.timeZone != timeZone, try Store.hasCounters(id, connection) {
                 throw AdminRefusal.inUse("The time zone decides when periods begin, and money is counted in periods already.")
             }
             let result = try connection.query(
                 """
-                UPDATE organizations SET name = \(organization.name), time_zone = \(organization.timeZone), revision = revision + 1
+                UPDATE organizations
+                SET name = \(organization.name), time_zone = \(organization.timeZone), default_tier_id = \(organization.defaultTier),
+                    revision = revision + 1
                 WHERE organization_id = \(id)
-                RETURNING organization_id, name, time_zone, currency, revision, created_at, archived_at
+                RETURNING organization_id, name, time_zone, currency, default_tier_id, revision, created_at, archived_at
                 """)
             return try OrganizationRecord(result.rows[0])
         }
@@ -83,7 +88,7 @@ extension Store {
     static func organization(_ id: OrganizationID, _ connection: isolated PostgresConnection) throws -> OrganizationRecord {
         let result = try connection.query(
             """
-            SELECT organization_id, name, time_zone, currency, revision, created_at, archived_at FROM organizations
+            SELECT organization_id, name, time_zone, currency, default_tier_id, revision, created_at, archived_at FROM organizations
             WHERE organization_id = \(id)
             """)
         guard let row = result.rows.first else { throw AdminRefusal.notFound }

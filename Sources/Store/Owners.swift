@@ -45,6 +45,20 @@ extension Store {
                 WHERE r.organization_id = \(organization) AND r.id = \(id)
                 """
         }
+        if let id = AccessRequestID(text) {
+            return """
+                SELECT p.team_id FROM access_requests AS r
+                JOIN projects AS p ON p.organization_id = r.organization_id AND p.id = r.project_id
+                WHERE r.organization_id = \(organization) AND r.id = \(id)
+                """
+        }
+        if let id = AccessGrantID(text) {
+            return """
+                SELECT p.team_id FROM access_grants AS g
+                JOIN projects AS p ON p.organization_id = g.organization_id AND p.id = g.project_id
+                WHERE g.organization_id = \(organization) AND g.id = \(id)
+                """
+        }
         if let id = ReservationID(text) {
             return """
                 SELECT p.team_id FROM reservations AS r

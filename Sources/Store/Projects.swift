@@ -23,11 +23,14 @@ public struct ProjectRecord: Sendable {
 }
 
 extension Store {
+    /// - Parameter tier: nil for the organization's default.
     public func createProject(
-        _ id: ProjectID, of organization: OrganizationID, team: TeamID, tier: TierID, name: String, costCenter: String?, settings: JSONB
+        _ id: ProjectID, of organization: OrganizationID, team: TeamID, tier: TierID?, name: String, costCenter: String?, settings: JSONB
     ) async throws -> ProjectRecord {
         try await configure(organization) { connection in
+            try Bound.projects.requireRoom(in: organization, connection)
             try Store.requireTeam(team, of: organization, at: "/team", connection)
+            guard let tier = try tier ?? Store.organization(organization, connection).defaultTier else { throw AdminRefusal.tierMissing }
             try Store.requireTier(tier, of: organization, at: "/tier", connection)
             let result = try connection.query(
                 """
@@ -96,6 +99,27 @@ extension Store {
                 UPDATE api_keys SET revoked_at = now(), revision = revision + 1
                 WHERE organization_id = \(organization) AND project_id = \(id) AND revoked_at IS NULL
                 """)
+        }
+    }
+
+    /// Brings an archived project back to its team, which must live. Its API keys stay revoked: new ones are made.
+    public func restoreProject(_ id: ProjectID, of organization: OrganizationID) async throws -> ProjectRecord {
+        try await configure(organization) { connection in
+            let project = try Store.project(id, of: organization, connection)
+            guard project.archivedAt != nil else { return project }
+            try Bound.projects.requireRoom(in: organization, connection)
+            guard try Store.team(project.team, of: organization, connection).archivedAt == nil else {
+                throw AdminRefusal.inUse("Its team is archived: restore that first.")
+            }
+            guard try Store.tier(project.tier, of: organization, connection).archivedAt == nil else {
+                throw AdminRefusal.inUse("Its tier is archived.")
+            }
+            try connection.query(
+                """
+                UPDATE projects SET archived_at = NULL, revision = revision + 1
+                WHERE organization_id = \(organization) AND id = \(id)
+                """)
+            return try Store.project(id, of: organization, connection)
         }
     }
 

@@ -117,6 +117,14 @@ public enum AdminRefusal: Error, Hashable, Sendable {
     case keyReused
     /// A guard rail of burst requests, or the state that a burst is in.
     case burst(BurstRefusal, unit: BudgetUnit)
+    /// A project needs a tier, and the organization has no default.
+    case tierMissing
+    /// The project may have what is asked for already.
+    case alreadyAllowed
+    /// Somebody was first: `approved`, `denied`, `withdrawn` or `expired`.
+    case alreadyDecided(String)
+    /// A bound on how many there may be (law 11).
+    case tooMany(String, Int)
     /// Another user has this address.
     case emailTaken
 

@@ -21,6 +21,7 @@ extension Store {
         _ id: TeamID, of organization: OrganizationID, name: String, costCenter: String?
     ) async throws -> TeamRecord {
         try await configure(organization) { connection in
+            try Bound.teams.requireRoom(in: organization, connection)
             let result = try connection.query(
                 """
                 INSERT INTO teams (organization_id, id, name, cost_center)
@@ -84,6 +85,19 @@ extension Store {
                 UPDATE teams SET archived_at = now(), revision = revision + 1
                 WHERE organization_id = \(organization) AND id = \(id)
                 """)
+        }
+    }
+
+    /// Brings an archived team back; a living one stays as it is.
+    public func restoreTeam(_ id: TeamID, of organization: OrganizationID) async throws -> TeamRecord {
+        try await configure(organization) { connection in
+            try Bound.teams.requireRoom(in: organization, connection)
+            try connection.query(
+                """
+                UPDATE teams SET archived_at = NULL, revision = revision + 1
+                WHERE organization_id = \(organization) AND id = \(id) AND archived_at IS NOT NULL
+                """)
+            return try Store.team(id, of: organization, connection)
         }
     }
 

@@ -33,6 +33,7 @@ extension Store {
         maxOutputTokens: Int64, maxInputTokens: Int64?, maxRequestsPerMinute: Int64?, setBy: APIKeyID
     ) async throws -> TierRecord {
         try await configure(organization) { connection in
+            try Bound.tiers.requireRoom(in: organization, connection)
             let result = try connection.query(
                 """
                 INSERT INTO tiers
@@ -63,6 +64,27 @@ extension Store {
                 """)
             return Page(try result.rows.map(TierRecord.init), limit: limit, cursor: \.id)
         }
+    }
+
+    /// The models that each tier's patterns and those of the lower tiers resolve to today, in order.
+    public func modelsByTier(of organization: OrganizationID) async throws -> [TierID: [String]] {
+        let (tiers, names) = try await read { connection in
+            let tiers = try Store.livingTiers(of: organization, connection)
+            let names = try connection.query(
+                """
+                SELECT DISTINCT name FROM models
+                WHERE organization_id IN (\(organization), \(OrganizationID.platform)) AND archived_at IS NULL
+                """)
+            return (tiers, try names.rows.map { try $0.decode(as: String.self) })
+        }
+        var allowed: Set<String> = []
+        var result: [TierID: [String]] = [:]
+        for tier in tiers {
+            let patterns = tier.models.compactMap { Pattern($0) }
+            allowed.formUnion(names.filter { name in patterns.contains { $0.matches(name) } })
+            result[tier.id] = allowed.sorted()
+        }
+        return result
     }
 
     public func changeTier(
@@ -100,6 +122,9 @@ extension Store {
                 WHERE organization_id = \(organization) AND tier_id = \(id) AND archived_at IS NULL LIMIT 1
                 """)
             guard projects.rows.isEmpty else { throw AdminRefusal.inUse("Projects still have this tier.") }
+            guard try Store.organization(organization, connection).defaultTier != id else {
+                throw AdminRefusal.inUse("It is the organization's default tier.")
+            }
             try connection.query(
                 """
                 UPDATE tiers SET archived_at = now(), revision = revision + 1
@@ -111,6 +136,17 @@ extension Store {
                 WHERE organization_id = \(organization) AND tier_id = \(id) AND archived_at IS NULL
                 """)
         }
+    }
+
+    /// The lowest rank first.
+    static func livingTiers(of organization: OrganizationID, _ connection: isolated PostgresConnection) throws -> [TierRecord] {
+        let result = try connection.query(
+            """
+            SELECT id, name, rank, models, approval, max_output_tokens, max_input_tokens, max_requests_per_minute, revision,
+                   created_at, archived_at
+            FROM tiers WHERE organization_id = \(organization) AND archived_at IS NULL ORDER BY rank
+            """)
+        return try result.rows.map(TierRecord.init)
     }
 
     static func tier(

@@ -26,6 +26,7 @@ extension Store {
         _ id: UserID, of organization: OrganizationID, name: String, email: String?, roles: [RoleGrant]
     ) async throws -> UserRecord {
         try await configure(organization) { connection in
+            try Bound.users.requireRoom(in: organization, connection)
             try Store.requireTeams(of: roles, of: organization, connection)
             try connection.query(
                 """

@@ -20,7 +20,9 @@ import Testing
             enforcement: enforcement)
     }
 
-    private func state(_ budgets: [Budget], isSuspended: Bool = false, models: [String] = ["test-*"]) -> OrganizationState {
+    private func state(_ budgets: [Budget], isSuspended: Bool = false, models: [String] = ["test-*"], grants: [AccessGrant] = [])
+        -> OrganizationState
+    {
         let rates = [("input", 1), ("output", 2)].compactMap { kind, dollars in
             Rate(
                 priceID: PriceID(high: 6, low: UInt64(dollars)), kind: kind, serviceTier: "standard", contextFrom: 0,
@@ -44,7 +46,7 @@ import Testing
                     name: "big-model", provider: "test", maxInputTokens: nil, maxOutputTokens: nil, prices: PriceSheet(rates: rates)),
                 "test-unpriced": Model(
                     name: "test-unpriced", provider: "test", maxInputTokens: nil, maxOutputTokens: nil, prices: PriceSheet(rates: [])),
-            ], platformCatalogue: [:], budgets: budgets)
+            ], platformCatalogue: [:], budgets: budgets, accessGrants: grants)
         return OrganizationState(configuration: configuration, version: 1)
     }
 
@@ -103,8 +105,30 @@ import Testing
             }
             #expect("\(refusal.code)" == expected)
             #expect(changes.isEmpty, "a refusal books nothing")
-            if case .modelNotAllowed(_, let tier) = refusal { #expect(tier?.name == "Premium") }
+            if case .modelNotAllowed(_, let tier, _) = refusal { #expect(tier?.name == "Premium") }
         }
+    }
+
+    @Test("a grant of a tier or of a model lets its calls through until its end, to the microsecond, and no others")
+    func grants() throws {
+        let end = at.adding(seconds: 60)
+        let subjects: [AccessGrant.Subject] = [.tier(TierID(high: 4, low: 2)), .model(try #require(Pattern("big-model")))]
+        for subject in subjects {
+            var state = state([budget(1, amount: 100)], grants: [AccessGrant(project: project, subject: subject, endsAt: end)])
+            var changes = Changes()
+            for (request, instant, isHeld) in [
+                ("a", at, true), ("b", Instant(microseconds: end.microseconds - 1), true), ("c", end, false),
+            ] {
+                let id = UInt64(request.utf8.first ?? 0)
+                let outcome = run(reserve(request, id, tokens: 1, model: "big-model", at: instant), &state, &changes)
+                if case .reserved = outcome { #expect(isHeld, "\(request)") } else { #expect(!isHeld, "\(request): \(outcome)") }
+            }
+        }
+        let elsewhere = AccessGrant(project: ProjectID(high: 99, low: 1), subject: subjects[0], endsAt: end)
+        var state = state([], grants: [elsewhere])
+        var changes = Changes()
+        let outcome = run(reserve("d", 1, tokens: 1, model: "big-model"), &state, &changes)
+        guard case .refused(.modelNotAllowed) = outcome else { return #expect(Bool(false), "another project's grant: \(outcome)") }
     }
 
     @Test("an unpriced model passes where no money budget blocks, and its entry shows the missing price")

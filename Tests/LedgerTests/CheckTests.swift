@@ -65,6 +65,13 @@ struct CheckTests {
             "rollups_follow",
             "UPDATE rollup_positions SET version = 0; UPDATE ledger_entries SET booked_at = booked_at - interval '11 minutes'"
         ),
+        (
+            "audit_chain",
+            """
+            INSERT INTO teams (organization_id, id, name) SELECT organization_id, gen_random_uuid(), 'audited' FROM fences;
+            ALTER TABLE audit_events DISABLE TRIGGER append_only; UPDATE audit_events SET actor = 'nobody'
+            """
+        ),
         ("months_exist", "SELECT detach(to_char(now() + interval '1 month', 'YYYY_MM'))"),
         (
             "months_exist",

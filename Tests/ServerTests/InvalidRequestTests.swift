@@ -1,6 +1,8 @@
 /// What comes in wrong is named field by field, and never becomes a fault of ours.
+import Budgets
 import HTTPTypes
 import JSON
+import Store
 import Testing
 
 @testable import Server
@@ -9,7 +11,7 @@ import Testing
     /// A body that a route takes, with ids of a `World` by the names `$team`, `$tier` and so on.
     static let good: [(HTTPRequest.Method, String, JSON)] = [
         (.post, "/v1/organizations", ["name": "N", "time_zone": "UTC"]),
-        (.patch, "/v1/organization", ["name": "N", "time_zone": "Europe/Berlin"]),
+        (.patch, "/v1/organization", ["name": "N", "time_zone": "Europe/Berlin", "default_tier": "$tier"]),
         (.post, "/v1/teams", ["name": "N", "cost_center": "C"]),
         (.patch, "/v1/teams/$team", ["name": "N", "cost_center": "C"]),
         (.post, "/v1/projects", ["name": "N", "team": "$team", "tier": "$tier", "cost_center": "C", "settings": ["a": [1, "x", nil]]]),
@@ -22,6 +24,15 @@ import Testing
         (.post, "/v1/api-keys", ["name": "N", "project": "$project", "environment": "staging", "expires_at": "2099-01-01T00:00:00Z"]),
         (.patch, "/v1/api-keys/$key", ["name": "N", "expires_at": "2099-01-01T00:00:00Z"]),
         (.post, "/v1/api-keys/$key/rotate", ["overlap_seconds": 60]),
+        (
+            .post, "/v1/access-requests",
+            [
+                "project": "$project", "tier": "$higher", "reason": "a trial",
+                "ends_at": .string(Instant.now().adding(seconds: 86_400).rfc3339),
+            ]
+        ),
+        (.post, "/v1/access-requests/$request/approve", ["reason": "fine"]),
+        (.post, "/v1/access-requests/$request2/deny", ["reason": "no"]),
         (.post, "/v1/models", ["name": "N", "provider": "P", "max_input_tokens": 1000, "max_output_tokens": 1000]),
         (
             .post, "/v1/prices",
@@ -85,6 +96,11 @@ import Testing
         (.post, "/v1/usage", ["events": [["project": "$project", "request_id": "r2", "model": "model-a", "usage": ["input": 1]]]]),
         (.post, "/v1/endpoints", ["kind": "webhook", "name": "N", "url": "https://example.com/x", "events": ["*"], "min_percent": 70]),
     ]
+
+    /// The route of such a path: `/v1/teams/{id}`.
+    static func route(_ path: String) -> String {
+        "/" + path.split(separator: "/").map { $0.hasPrefix("$") ? "{id}" : String($0) }.joined(separator: "/")
+    }
 
     private static let rails: JSON = [
         "largest_percent": 50, "largest_open": 3, "largest_per_quarter": 4, "shortest_notice_seconds": 60, "admin_above": "100",
@@ -202,7 +218,18 @@ struct Names: Sendable {
         let ask: JSON = ["amount": "5", "reason": "N", "starts_at": "2099-01-01T00:00:00Z", "ends_at": "2099-02-01T00:00:00Z"]
         let burst = try await asking.post("/v1/budgets/\(budget)/bursts", ask)
         let other = try await asking.post("/v1/budgets/\(budget)/bursts", ask)
+        let higher = try await world.served.owner.post(
+            "/v1/tiers", ["name": "other", "rank": 9, "models": ["other-*"], "max_output_tokens": 1, "approval": "team_lead"])
+        let lead = try await world.served.owner.post("/v1/api-keys", ["name": "lead", "role": "lead", "team": .string(world.team)])
+        let leading = world.served.caller(lead.body["secret"]?.string)
+        let wish: JSON = [
+            "project": .string(world.project), "tier": .string(higher.id), "reason": "r",
+            "ends_at": .string(Instant.now().adding(seconds: 3600).rfc3339),
+        ]
+        let (first, second) = (try await leading.post("/v1/access-requests", wish), try await leading.post("/v1/access-requests", wish))
+        try #require(first.status == 201 && second.status == 201, "\(first) \(second)")
         ids = [
+            ("$request2", second.id), ("$request", first.id), ("$higher", higher.id),
             ("$team", world.team), ("$tier", world.tier), ("$project", world.project), ("$budget", budget), ("$key", key.id),
             ("$reservation", reservation.id), ("$user", user.id),
             ("$burst", burst.id), ("$other", other.id),
@@ -211,11 +238,21 @@ struct Names: Sendable {
 
     func fill(_ text: String) -> String { ids.reduce(text) { $0.replacing($1.name, with: $1.id) } }
 
-    func fill(_ json: JSON) -> JSON {
+    func fill(_ json: JSON) -> JSON { Names.replacing(json, fill) }
+
+    /// Puts ids that are there in the place of made-up ones of the same kind.
+    func exchange(_ json: JSON) -> JSON {
+        Names.replacing(json) { text in
+            guard let kind = text.wholeMatch(of: /([a-z]+_)[0-9a-f]{32}/)?.1 else { return text }
+            return ids.first { $0.id.hasPrefix(kind) }?.id ?? text
+        }
+    }
+
+    private static func replacing(_ json: JSON, _ replace: (String) -> String) -> JSON {
         switch json {
-        case .string(let text): .string(fill(text))
-        case .array(let elements): .array(elements.map(fill))
-        case .object(let members): .object(members.map { ($0.name, fill($0.value)) })
+        case .string(let text): .string(replace(text))
+        case .array(let elements): .array(elements.map { replacing($0, replace) })
+        case .object(let members): .object(members.map { ($0.name, replacing($0.value, replace)) })
         default: json
         }
     }

@@ -20,10 +20,19 @@ import Testing
         ("POST /v1/organizations", "X", ["name": "N"]), ("GET /v1/organizations", "X", nil),
         ("GET /v1/organization", "oafulm", nil), ("PATCH /v1/organization", "oa", [:]),
         ("POST /v1/teams", "oa", ["name": "$unique"]), ("GET /v1/teams", "oafulm", nil), ("GET /v1/teams/$team", "oafulm", nil),
-        ("PATCH /v1/teams/$team", "oa", [:]), ("DELETE /v1/teams/$team", "oa", nil),
+        ("PATCH /v1/teams/$team", "oa", [:]), ("POST /v1/teams/$team/restore", "oa", [:]), ("DELETE /v1/teams/$team", "oa", nil),
         ("POST /v1/projects", "oal", ["name": "$unique", "team": "$team", "tier": "$tier"]), ("GET /v1/projects", "oafulm", nil),
         ("GET /v1/projects/$project", "oafulm", nil), ("PATCH /v1/projects/$project", "oal", [:]),
-        ("DELETE /v1/projects/$empty", "oal", nil),
+        ("DELETE /v1/projects/$empty", "oal", nil), ("POST /v1/projects/$empty/restore", "oal", [:]),
+        (
+            "POST /v1/access-requests", "oalm",
+            ["project": "$project", "tier": "$higher", "reason": "r", "ends_at": "$soon"]
+        ),
+        ("GET /v1/access-requests", "oafulm", nil), ("GET /v1/access-requests/$request", "oafulm", nil),
+        ("POST /v1/access-requests/$request/approve", "oal", [:]), ("POST /v1/access-requests/$request/deny", "oal", ["reason": "r"]),
+        ("POST /v1/access-requests/$request/withdraw", "oalm", [:]),
+        ("GET /v1/access-grants", "oafulm", nil), ("GET /v1/access-grants/$grant", "oafulm", nil),
+        ("POST /v1/access-grants/$grant/revoke", "oal", [:]),
         ("POST /v1/users", "oal", ["name": "N", "roles": [["role": "member", "team": "$team"]]]), ("GET /v1/users", "oaful", nil),
         ("GET /v1/users/$user", "oaful", nil), ("PATCH /v1/users/$user", "oal", [:]), ("DELETE /v1/users/$user", "oal", nil),
         ("POST /v1/api-keys", "oal", ["name": "N", "project": "$project"]), ("GET /v1/api-keys", "oafulX", nil),
@@ -235,7 +244,7 @@ private struct Place {
     var project: String { ids["$project"] ?? "" }
     var user: String { ids["$user"] ?? "" }
     /// What belongs to the team, and to no other.
-    var owned: [String] { ids.filter { !["$tier", "$model", "$price", "$endpoint"].contains($0.key) }.map(\.value) }
+    var owned: [String] { ids.filter { !["$tier", "$higher", "$model", "$price", "$endpoint", "$soon"].contains($0.key) }.map(\.value) }
 
     static func make(_ owner: Caller, tier: String? = nil) async throws -> Place {
         func post(_ path: String, _ body: JSON) async throws -> Caller.Answer {
@@ -244,9 +253,10 @@ private struct Place {
             return answer
         }
         let name: JSON = .string(unique())
+        let isSecond = tier != nil
         let tier =
             if let tier { tier } else {
-                try await post("/v1/tiers", ["name": name, "rank": 1000, "models": ["*"], "max_output_tokens": 9]).id
+                try await post("/v1/tiers", ["name": name, "rank": 1, "models": ["*"], "max_output_tokens": 9]).id
             }
         let team = try await post("/v1/teams", ["name": name]).id
         let project = try await post("/v1/projects", ["name": name, "team": .string(team), "tier": .string(tier)]).id
@@ -265,6 +275,27 @@ private struct Place {
             "/v1/budgets/\(budget)/bursts",
             ["amount": "1", "reason": "N", "starts_at": "2099-01-01T00:00:00Z", "ends_at": "2099-02-01T00:00:00Z"]
         ).id
+        // Ranks are the organization's: a second place in it, which is given its tier, has others.
+        let rank: Int64 = isSecond ? 4 : 2
+        let higher = try await post(
+            "/v1/tiers", ["name": .string(unique()), "rank": .number(rank), "models": ["*"], "max_output_tokens": 9]
+        ).id
+        // The rule none grants at once; a member's request under another rule waits.
+        func ask(_ owner: Caller, _ tier: String) async throws -> Caller.Answer {
+            try await owner.post(
+                "/v1/access-requests",
+                ["project": .string(project), "tier": .string(tier), "reason": "r", "ends_at": .string(soon())])
+        }
+        let granted = try await ask(owner, higher)
+        let grant = try #require(granted.body["grant"]?.string, "\(granted)")
+        let ruled = try await post(
+            "/v1/tiers",
+            [
+                "name": .string(unique()), "rank": .number(rank + 1), "models": ["*"], "max_output_tokens": 9,
+                "approval": "team_lead",
+            ]
+        ).id
+        let request = try await ask(Caller(port: owner.port, apiKey: member.body["secret"]?.string), ruled).id
         let endpoint = try await post("/v1/endpoints", ["kind": "webhook", "url": "http://127.0.0.1:9/x"]).id
         let model = try await post("/v1/models", ["name": name, "provider": "p"]).id
         let price = try await post("/v1/prices", ["model": name, "usage_kind": "input", "amount_per_million": "1"]).id
@@ -282,6 +313,7 @@ private struct Place {
                 "$team": team, "$tier": tier, "$project": project, "$empty": empty, "$user": user, "$key": key, "$budget": budget,
                 "$burst": burst,
                 "$teamBudget": teamBudget, "$endpoint": endpoint, "$model": model, "$price": price, "$reservation": reservation,
+                "$higher": higher, "$request": request, "$grant": grant, "$soon": soon(),
             ], secret: try #require(caller.body["secret"]?.string))
     }
 
@@ -291,5 +323,6 @@ private struct Place {
         return text
     }
 
+    private static func soon() -> String { Instant.now().adding(seconds: 3600).rfc3339 }
     private static func unique() -> String { String(UInt64.random(in: 0 ... .max), radix: 36) }
 }

@@ -1,0 +1,49 @@
+/// How much of each kind of thing an organization may have at a time (law 11): far more than one looks after by hand, and little
+/// enough that its whole configuration fits in a lane's memory.
+import Budgets
+import Postgres
+
+enum Bound: String {
+    case teams, projects, users, tiers, budgets, endpoints, models
+    /// Neither revoked nor expired.
+    case apiKeys = "API keys"
+
+    var most: Int {
+        switch self {
+        case .teams: 2000
+        case .projects, .budgets, .users, .apiKeys: 20_000
+        case .models: 5000
+        case .tiers, .endpoints: 200
+        }
+    }
+
+    /// Refuses one more when there are as many as may be. The organization's fence is held, so two cannot pass at once.
+    func requireRoom(in organization: OrganizationID, _ connection: isolated PostgresConnection) throws {
+        let count = try connection.query(count(organization, upTo: most)).rows[0].decode(as: Int.self)
+        guard count < most else { throw AdminRefusal.tooMany(rawValue, most) }
+    }
+
+    private func count(_ id: OrganizationID, upTo most: Int) -> Query {
+        switch self {
+        case .teams:
+            "SELECT count(*) FROM (SELECT FROM teams WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS counted"
+        case .projects:
+            "SELECT count(*) FROM (SELECT FROM projects WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS counted"
+        case .users:
+            "SELECT count(*) FROM (SELECT FROM users WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS counted"
+        case .tiers:
+            "SELECT count(*) FROM (SELECT FROM tiers WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS counted"
+        case .budgets:
+            "SELECT count(*) FROM (SELECT FROM budgets WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS counted"
+        case .endpoints:
+            "SELECT count(*) FROM (SELECT FROM endpoints WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS counted"
+        case .models:
+            "SELECT count(*) FROM (SELECT FROM models WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS counted"
+        case .apiKeys:
+            """
+            SELECT count(*) FROM (SELECT FROM api_keys WHERE organization_id = \(id) AND revoked_at IS NULL
+                AND (expires_at IS NULL OR expires_at > now()) LIMIT \(most)) AS counted
+            """
+        }
+    }
+}
