@@ -98,7 +98,7 @@ public func runServer(
 }
 
 func buildApplication(
-    _ api: API, _ served: [Route], host: String, port: Int, logger: Logger, onRunning: @escaping @Sendable (Int) async -> Void
+    _ api: API, _ served: [Route] = routes, host: String, port: Int, logger: Logger, onRunning: @escaping @Sendable (Int) async -> Void
 ) -> some ApplicationProtocol {
     let http = HTTP1Channel.Configuration(
         // Idle connections of clients that went away, and requests that trickle in, are closed after this.
