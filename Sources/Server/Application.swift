@@ -45,7 +45,8 @@ public func buildServices(
     let tracer: (any Tracer)? = settings.traces ? LogTracer(logger: logger) : nil
     let store = Store(pool: pool, tracer: tracer)
     let statements = PostgresPool(settings.database, size: statementConnections, logger: logger)
-    let dispatcher = AlertDispatcher(store: store, sealer: sealer, outbound: outbound, logger: logger)
+    let dispatcher = AlertDispatcher(
+        Sending(store: store, sealer: sealer, outbound: outbound, mail: settings.mail, publicURL: settings.publicURL), logger: logger)
     let ledger = Ledger(
         settings.database, laneCount: settings.laneCount, sweepInterval: settings.sweepInterval, now: now,
         onAlerts: { dispatcher.wake() }, tracer: tracer, logger: logger)
@@ -64,7 +65,7 @@ public func buildServices(
                 { CheckMetrics.write(upkeep.lastCheck, to: &$0) }, ProcessMetrics(startedAt: now()).write,
             ]),
         engine: Engine(submit: { await ledger.submit($0, for: $1) }), hindrance: { await readiness.hindrance() },
-        sealer: sealer, outbound: outbound, wakeDispatcher: { dispatcher.wake() }, now: now)
+        sealer: sealer, outbound: outbound, canMail: settings.mail != nil, wakeDispatcher: { dispatcher.wake() }, now: now)
     let bursts = BurstWatch(store: store, now: now, onNews: { dispatcher.wake() }, logger: logger)
     return [
         pool, statements, upkeep, dispatcher, bursts, ledger,
