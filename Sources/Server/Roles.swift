@@ -35,6 +35,10 @@ enum Permission: String, CaseIterable, Sendable {
     case closeStatements = "statements:close"
     /// Open a closed month again, together with somebody else.
     case reopenStatements = "statements:reopen"
+    /// Ask for adjustments and credits, and for their reversal; take one's requests back.
+    case requestAdjustments = "adjustments:request"
+    /// Approve and deny them; of whom is asked beside it (`mayDecide`).
+    case decideAdjustments = "adjustments:decide"
     /// Ask for access beyond a project's tier, and see what was asked and granted.
     case readAccess = "access:read"
     case requestAccess = "access:request"
@@ -44,17 +48,20 @@ enum Permission: String, CaseIterable, Sendable {
     case readAudit = "audit:read"
     /// Reserve, settle, release, book, and ask for one's own allowance.
     case call = "calls:write"
+    /// Ask what calls would cost. Books nothing and records nothing.
+    case estimate = "estimates:read"
     /// See a reservation; for a project's key one of its own.
     case readReservations = "calls:read"
 }
 
 private let reading: Set<Permission> = [
     .readStructure, .readCatalogue, .readUsers, .readAPIKeys, .readEndpoints, .readSpend, .readStatements, .readReservations,
-    .readAccess,
+    .estimate, .readAccess,
 ]
 private let administering: Set<Permission> = reading.union([
     .changeOrganization, .changeProjects, .changeBudgets, .changeUsers, .changeAPIKeys, .changeCatalogue, .changeEndpoints, .export,
-    .call, .requestBursts, .decideBursts, .readAudit, .closeStatements, .reopenStatements,
+    .call, .requestBursts, .decideBursts, .readAudit, .requestAdjustments, .decideAdjustments,
+    .closeStatements, .reopenStatements,
     .requestAccess, .decideAccess,
 ])
 
@@ -63,17 +70,18 @@ let permissions: [Role: Set<Permission>] = [
     .operator: [.organizations, .readCatalogue, .changeCatalogue, .readAPIKeys, .changeAPIKeys],
     .owner: administering,
     .admin: administering,
-    .finance: reading.union([.export, .closeStatements]),
+    .finance: reading.union([.export, .requestAdjustments, .closeStatements]),
     .auditor: reading.union([.readAudit]),
     .lead: [
         .readStructure, .readCatalogue, .readUsers, .readAPIKeys, .readSpend, .readReservations, .changeProjects, .changeBudgets,
         .changeUsers, .changeAPIKeys, .requestBursts, .decideBursts, .readAccess, .requestAccess, .decideAccess,
+        .estimate,
     ],
-    .member: [.readStructure, .readCatalogue, .readSpend, .readReservations, .requestBursts, .readAccess, .requestAccess],
+    .member: [.readStructure, .readCatalogue, .readSpend, .readReservations, .requestBursts, .readAccess, .requestAccess, .estimate],
 ]
 
 /// What the key of a project may: for its own calls only.
-let projectPermissions: Set<Permission> = [.call, .readReservations]
+let projectPermissions: Set<Permission> = [.call, .readReservations, .estimate]
 
 /// How far a permission reaches.
 enum Reach: Hashable, Sendable {

@@ -50,7 +50,7 @@ extension Store {
                     FROM pieces AS p CROSS JOIN LATERAL (
                         SELECT * FROM spend_rollups AS r WHERE r.organization_id = \(organization) AND r.span = p.span
                                AND r.starts_at >= p.starts_at AND r.starts_at < p.ends_at OFFSET 0) AS s
-                    UNION ALL SELECT place, provider, model, 1, cost FROM tail
+                    UNION ALL SELECT place, provider, model, (kind = 'usage')::int, cost FROM tail
                 ) AS parts GROUP BY 1, 2, 3
             ), kinds AS (
                 SELECT place, provider, model, usage_kind, sum(quantity) AS quantity FROM (

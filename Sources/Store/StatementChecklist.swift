@@ -106,7 +106,7 @@ extension Store {
             })
     }
 
-    /// Units without a price and what was charged for them, from roll-ups and the entries that are not in them yet.
+    /// Units without a price and what was charged for them (adjustments and credits have none and need none), from roll-ups and the entries that are not in them yet.
     private static func unpriced(_ organization: OrganizationID, _ span: StatementSpan, _ position: Int64) -> Query {
         let pieces = span.pieces
         return """
@@ -117,12 +117,13 @@ extension Store {
                 CROSS JOIN LATERAL (
                     SELECT * FROM usage_rollups AS r WHERE r.organization_id = \(organization) AND r.span = p.span
                            AND r.starts_at >= p.starts_at AND r.starts_at < p.ends_at
-                           AND r.price_id = '00000000-0000-0000-0000-000000000000' OFFSET 0) AS u
+                           AND r.price_id = '00000000-0000-0000-0000-000000000000' AND r.provider <> \(BookingKind.ownProvider) OFFSET 0) AS u
                 UNION ALL
                 SELECT (line.value ->> 'quantity')::numeric, (line.value ->> 'cost')::numeric
                 FROM (SELECT * FROM ledger_entries WHERE organization_id = \(organization) AND version > \(position)
                       ORDER BY version OFFSET 0) AS tail CROSS JOIN LATERAL jsonb_each(tail.lines) AS line
                 WHERE tail.occurred_at >= \(span.start) AND tail.occurred_at < \(span.end) AND line.value ->> 'price' IS NULL
+                      AND tail.provider <> \(BookingKind.ownProvider)
             ) AS parts
             """
     }

@@ -69,15 +69,14 @@ public enum ClosingMonths {
 
     private static func freeze(_ source: StatementSource) -> Query {
         // Nothing of the month is left to be rolled up, so there is no tail: the position is the last there can be.
-        StatementLines.open(source, position: .max).inside(
-            """
-            INSERT INTO statement_lines
-                (organization_id, statement_id, edition, line, consumed_at, attribution_id, provider, model, feature, usage_kind, price_id,
-                 service_tier, context_from, unit_price, list_price, calls, quantity, cost)
-            SELECT organization_id, statement_id, edition, line, consumed_at, attribution_id, provider, model, feature, usage_kind, price_id,
-                   service_tier, context_from, unit_price, list_price, calls, quantity, cost
-            FROM (
-            """, ") AS lines")
+        """
+        INSERT INTO statement_lines
+            (organization_id, statement_id, edition, line, consumed_at, attribution_id, provider, model, feature, usage_kind, price_id,
+             service_tier, context_from, unit_price, list_price, calls, quantity, cost)
+        SELECT organization_id, statement_id, edition, line, consumed_at, attribution_id, provider, model, feature, usage_kind, price_id,
+               service_tier, context_from, unit_price, list_price, calls, quantity, cost
+        FROM (\(list: [StatementLines.open(source, position: .max)])) AS lines
+        """
     }
 
     /// Count, sums and hash of the frozen lines. The hash is of the lines' own hashes in their order, so that memory stays small.

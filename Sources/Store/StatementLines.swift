@@ -78,16 +78,15 @@ enum StatementLines {
     /// A cursor over a source's lines.
     static func cursor(_ source: StatementSource, position: Int64) -> Query {
         if let (statement, edition) = source.frozen {
-            return frozen(source.organization, statement, edition: edition).inside("DECLARE statement_page NO SCROLL CURSOR FOR")
+            return "DECLARE statement_page NO SCROLL CURSOR FOR \(list: [frozen(source.organization, statement, edition: edition)])"
         }
-        return open(source, position: position).inside(
-            """
+        return """
             DECLARE statement_page NO SCROLL CURSOR FOR
             SELECT line, consumed_at, cost_center, team_id, team_name, project_id, project_name, tier_name, api_key_id, api_key_name,
                    environment, provider, model, feature, usage_kind, price_id, service_tier, context_from, unit_price, list_price, calls,
                    quantity, cost
-            FROM (
-            """, ") AS lines ORDER BY line")
+            FROM (\(list: [open(source, position: position)])) AS lines ORDER BY line
+            """
     }
 
     /// The frozen lines of a statement, in their order.
@@ -128,10 +127,11 @@ enum StatementLines {
                         SELECT * FROM spend_rollups AS r WHERE r.organization_id = \(organization) AND r.span = d.span
                                AND r.starts_at >= d.starts_at AND r.starts_at < d.ends_at OFFSET 0) AS s
                     UNION ALL
-                    SELECT d.starts_at, t.attribution_id, t.provider, t.model, coalesce(t.feature, ''), 1, t.cost
+                    SELECT d.starts_at, t.attribution_id, t.provider, t.model, coalesce(t.feature, ''), (t.kind = 'usage')::int, t.cost
                     FROM tail AS t JOIN days AS d ON t.occurred_at >= d.starts_at AND t.occurred_at < d.ends_at
                     UNION ALL
-                    SELECT consumed_at, attribution_id, provider, model, coalesce(feature, ''), sign, sign * cost FROM corrections
+                    SELECT consumed_at, attribution_id, provider, model, coalesce(feature, ''), sign * (kind = 'usage')::int, sign * cost
+                    FROM corrections
                 ) AS parts GROUP BY 1, 2, 3, 4, 5
             ), kinds AS (
                 SELECT consumed_at, attribution_id, provider, model, feature, usage_kind, price_id, sum(quantity) AS quantity,

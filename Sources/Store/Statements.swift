@@ -126,7 +126,7 @@ public enum Statements {
     /// What the ledger sums to: no roll-up has a part in it.
     static func booked(_ organization: OrganizationID, _ span: StatementSpan) -> Query {
         """
-        SELECT count(*), coalesce(sum(cost), 0) FROM ledger_entries
+        SELECT count(*) FILTER (WHERE kind = 'usage'), coalesce(sum(cost), 0) FROM ledger_entries
         WHERE organization_id = \(organization) AND occurred_at >= \(span.start) AND occurred_at < \(span.end)
         """
     }
@@ -160,7 +160,7 @@ public enum Statements {
                            AND r.starts_at >= p.starts_at AND r.starts_at < p.ends_at OFFSET 0) AS s
                 GROUP BY 1
                 UNION ALL
-                SELECT attribution_id, count(*), sum(cost)
+                SELECT attribution_id, count(*) FILTER (WHERE kind = 'usage'), sum(cost)
                 FROM (SELECT * FROM ledger_entries WHERE organization_id = \(organization) AND version > \(position)
                       ORDER BY version OFFSET 0) AS tail
                 WHERE occurred_at >= \(span.start) AND occurred_at < \(span.end) GROUP BY 1

@@ -73,13 +73,13 @@ public enum SubjectRollUps {
         """
         INSERT INTO subject_rollups AS r (organization_id, starts_at, dimension, value, calls, cost)
         WITH entries AS MATERIALIZED (
-            SELECT date_trunc('day', occurred_at, \(zone)::text) AS day, end_user, tags, cost FROM ledger_entries
+            SELECT date_trunc('day', occurred_at, \(zone)::text) AS day, end_user, tags, cost, kind = 'usage' AS is_call FROM ledger_entries
             WHERE organization_id = \(organization) AND version > \(version) AND version <= \(reached)
         ), found AS (
-            SELECT day, false AS is_tag, 'end_user' AS dimension, end_user AS value, count(*) AS calls, sum(cost) AS cost
+            SELECT day, false AS is_tag, 'end_user' AS dimension, end_user AS value, count(*) FILTER (WHERE is_call) AS calls, sum(cost) AS cost
             FROM entries WHERE end_user IS NOT NULL GROUP BY day, end_user
             UNION ALL
-            SELECT day, true, 'tag:' || tag.key, tag.value, count(*), sum(cost)
+            SELECT day, true, 'tag:' || tag.key, tag.value, count(*) FILTER (WHERE is_call), sum(cost)
             FROM entries CROSS JOIN LATERAL jsonb_each_text(tags) AS tag WHERE tags IS NOT NULL AND tag.value IS NOT NULL
             GROUP BY day, tag.key, tag.value
         ), taken AS (
@@ -136,7 +136,7 @@ extension Store {
                     WHERE organization_id = \(organization) AND dimension = \(subject.name) AND starts_at >= \(span.start)
                           AND starts_at < \(span.end)
                     UNION ALL
-                    SELECT CASE WHEN \(key)::text IS NULL THEN end_user ELSE tags ->> \(key)::text END, 1, cost
+                    SELECT CASE WHEN \(key)::text IS NULL THEN end_user ELSE tags ->> \(key)::text END, (kind = 'usage')::int, cost
                     FROM (SELECT * FROM ledger_entries WHERE organization_id = \(organization) AND version > coalesce(
                               (SELECT subject_version FROM rollup_positions WHERE organization_id = \(organization)), 0)
                           ORDER BY version OFFSET 0) AS tail

@@ -139,12 +139,12 @@ struct FOCUSColumn: Sendable {
         line("ResourceName") { FOCUSCell($0.apiKeyName) },
         line("ResourceType") { _ in .text("API Key") },
         FOCUSColumn("ServiceCategory", allowed: ["AI and Machine Learning", "Management and Governance"]) { row, _ in
-            .text(row.line == nil ? "Management and Governance" : "AI and Machine Learning")
+            .text(row.isOwn ? "Management and Governance" : "AI and Machine Learning")
         },
         FOCUSColumn("ServiceName") { row, _ in .text(row.provider.service) },
         FOCUSColumn("ServiceProviderName", only: .v14) { row, _ in .text(row.provider.name) },
         FOCUSColumn("ServiceSubcategory", allowed: ["Generative AI", "Cost Management"]) { row, _ in
-            .text(row.line == nil ? "Cost Management" : "Generative AI")
+            .text(row.isOwn ? "Cost Management" : "Generative AI")
         },
         usage("SkuId") { .text("\($0.provider)-\($0.model)-\($0.usageKind)") },
         usage("SkuMeter") { .text(FOCUSMeter($0.usageKind).name) },
@@ -166,7 +166,7 @@ struct FOCUSColumn: Sendable {
         line("x_TeamId") { .text($0.team.description) },
         line("x_TeamName") { FOCUSCell($0.teamName) },
         FOCUSColumn("x_UnpricedQuantity", .decimal, null: true) { row, _ in
-            guard let line = row.line, row.category != .usage, !line.usageKind.isEmpty else { return .null }
+            guard let line = row.line, row.category != .usage, line.quantity != .zero else { return .null }
             return .decimal(line.quantity)
         },
         line("x_UsageKind") { FOCUSCell($0.usageKind) },

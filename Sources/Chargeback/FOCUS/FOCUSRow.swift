@@ -4,10 +4,7 @@ import Budgets
 import Store
 
 struct FOCUSRow: Sendable {
-    enum Category: String, Sendable {
-        case usage = "Usage"
-        case adjustment = "Adjustment"
-    }
+    enum Category: String, Sendable { case usage = "Usage", credit = "Credit", adjustment = "Adjustment" }
 
     /// The statement's line; nil for the rounding.
     let line: StatementLine?
@@ -20,19 +17,27 @@ struct FOCUSRow: Sendable {
     let listCost: Money
     let provider: FOCUSProvider
 
-    /// Usage that has a price (recipes A, B, J, K). What has none cannot be usage, as that needs a unit price: it is an adjustment that
+    /// Whether no provider billed it: an adjustment, a credit, or the rounding.
+    var isOwn: Bool { line == nil || line?.provider == BookingKind.ownProvider }
+
+    /// Usage that has a price (recipes A, B, J, K), and credits (G). What has none cannot be usage, as that needs a unit price: it is an adjustment that
     /// says so, with its quantity in a column of ours (law 9).
     init(_ line: StatementLine, of head: StatementHead, day: StatementSpan) {
         self.line = line
         isCorrection = line.consumedAt < head.span.start
         period = day
         cost = line.cost
-        provider = FOCUSProvider(line.provider, model: line.model)
+        let isOwn = line.provider == BookingKind.ownProvider
+        provider = isOwn ? .bursar : FOCUSProvider(line.provider, model: line.model)
         let meter = FOCUSMeter(line.usageKind)
         if let list = line.listPrice, line.unitPrice != nil {
             category = .usage
             description = "\(meter.name), \(line.model), \(line.serviceTier ?? "standard")"
             listCost = FOCUSRow.cost(of: line.quantity, at: list)
+        } else if isOwn {
+            category = line.model == BookingKind.credit.rawValue ? .credit : .adjustment
+            description = category.rawValue
+            listCost = line.cost
         } else {
             category = .adjustment
             description =
