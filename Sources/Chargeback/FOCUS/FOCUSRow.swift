@@ -4,7 +4,11 @@ import Budgets
 import Store
 
 struct FOCUSRow: Sendable {
-    enum Category: String, Sendable { case usage = "Usage", credit = "Credit", adjustment = "Adjustment" }
+    enum Category: String, Sendable {
+        case usage = "Usage"
+        case credit = "Credit"
+        case adjustment = "Adjustment"
+    }
 
     /// The statement's line; nil for the rounding.
     let line: StatementLine?
@@ -20,8 +24,8 @@ struct FOCUSRow: Sendable {
     /// Whether no provider billed it: an adjustment, a credit, or the rounding.
     var isOwn: Bool { line == nil || line?.provider == BookingKind.ownProvider }
 
-    /// Usage that has a price (recipes A, B, J, K), and credits (G). What has none cannot be usage, as that needs a unit price: it is an adjustment that
-    /// says so, with its quantity in a column of ours (law 9).
+    /// Usage that has a price (recipes A, B, J, K), and credits (G). Usage without a price cannot be a row of usage, which needs a unit
+    /// price: it is an adjustment that says so, with its quantity in a column of ours (law 9).
     init(_ line: StatementLine, of head: StatementHead, day: StatementSpan) {
         self.line = line
         isCorrection = line.consumedAt < head.span.start
