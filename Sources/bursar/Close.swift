@@ -25,7 +25,9 @@ struct Close: AsyncParsableCommand {
 
     @Flag(name: .long, help: "Change nothing.") var dryRun = false
 
-    @Option(name: .long, help: ArgumentHelp("A point of the checklist that may stay as it is.", valueName: "point"))
+    @Option(
+        name: .long, help: ArgumentHelp("A point of the checklist that may stay as it is.", valueName: "point"),
+        transform: { try Export.read($0) { StatementPoint.Name(rawValue: $0) } })
     var accept: [StatementPoint.Name] = []
 
     @OptionGroup(title: "Database") var database: DatabaseOptions
@@ -76,5 +78,3 @@ struct Close: AsyncParsableCommand {
                 + (record?.contentHash.map { ", SHA-256 \($0)" } ?? ""))
     }
 }
-
-extension StatementPoint.Name: ExpressibleByArgument {}

@@ -28,7 +28,9 @@ struct Export: AsyncParsableCommand {
         transform: { try Export.read($0) { OrganizationID($0) } })
     var organization: OrganizationID?
 
-    @Option(name: .long, help: "The format.")
+    @Option(
+        name: .long, help: ArgumentHelp("csv, csv-summary, focus-1.2, focus-1.4, journal or json. (default: csv)", valueName: "format"),
+        transform: { try Export.read($0) { StatementFormat(rawValue: $0) } })
     var format = StatementFormat.csv
 
     @Option(name: .long, help: ArgumentHelp("Where to write; must not exist. (default: standard output)", valueName: "file"))
@@ -78,8 +80,6 @@ struct Export: AsyncParsableCommand {
         Terminal.progress("\(month): \(total.cost) USD in \(total.requests) calls")
     }
 }
-
-extension StatementFormat: ExpressibleByArgument {}
 
 extension Store {
     /// The organization that was named, or the only one there is.
