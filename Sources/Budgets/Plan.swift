@@ -10,6 +10,9 @@ public struct PlannedDraw: Sendable {
     /// The grants open to the call, in the order in which they are drawn on.
     public let bursts: [BurstID]
 
+    /// What the budget has in the period of the call.
+    var amount: Amount { budget.amount(from: counter.periodStart) }
+
     func needing(_ need: Amount) -> PlannedDraw {
         PlannedDraw(budget: budget, counter: counter, span: span, need: need, bursts: bursts)
     }

@@ -83,6 +83,11 @@ import Testing
         (.post, "/v1/bursts/$burst/approve", ["reason": "N"]), (.post, "/v1/bursts/$other/deny", ["reason": "N"]),
         (.put, "/v1/burst-rails", rails), (.put, "/v1/budgets/$budget/burst-rails", rails),
         (
+            .post, "/v1/reallocations",
+            ["from": "$budget", "to": "$second", "amount": "1.5", "lasting": "this_period", "reason": "N"]
+        ),
+        (.post, "/v1/reallocations/$reallocation/deny", ["reason": "N"]),
+        (
             .post, "/v1/reservations",
             [
                 "project": "$project", "request_id": "r", "model": "model-a", "service_tier": "standard", "input_tokens": 10,
@@ -186,6 +191,7 @@ import Testing
         "/v1/teams?limit=0", "/v1/teams?limit=201", "/v1/teams?limit=x", "/v1/teams?cursor=x", "/v1/teams?cursor=%FF", "/v1/teams?a=b",
         "/v1/teams?limit=1&limit=2", "/v1/prices?at=yesterday", "/v1/allowance", "/v1/teams?%zz=1", "/v1/teams?limit=%00",
         "/v1/statements/2026-01/export?format=pdf",
+        "/v1/reports/budget-review?period=2026-13", "/v1/reports/budget-review?period=2026-11&format=pdf",
     ]
 
     @Test("queries are checked like bodies")
@@ -223,7 +229,14 @@ struct Names: Sendable {
         ]
         let (first, second) = (try await leading.post("/v1/access-requests", wish), try await leading.post("/v1/access-requests", wish))
         try #require(first.status == 201 && second.status == 201, "\(first) \(second)")
+        let taking = try await world.budget("100")
+        let shift: JSON = [
+            "from": .string(budget), "to": .string(taking), "amount": "1", "lasting": "from_now_on", "reason": "r",
+        ]
+        let reallocation = try await leading.post("/v1/reallocations", shift)
+        try #require(reallocation.status == 201, "\(reallocation)")
         ids = [
+            ("$second", taking), ("$reallocation", reallocation.id),
             ("$request2", second.id), ("$request", first.id), ("$higher", higher.id),
             ("$team", world.team), ("$tier", world.tier), ("$project", world.project), ("$budget", budget), ("$key", key.id),
             ("$reservation", reservation.id), ("$user", user.id),
