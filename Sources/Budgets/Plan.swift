@@ -97,6 +97,7 @@ extension OrganizationState {
             if budgets.contains(where: \.blocksMoney) { return .no(.modelUnpriced(model: model.name, kinds: unpriced.kinds)) }
             hold = .zero
         }
+        guard key.allows(model.name) else { return .no(.modelNotOnKey(model.name)) }
         guard let admitting else {
             return .no(.modelNotAllowed(model: model.name, tier: configuration.lowestTier(with: model.name), project: project.id))
         }

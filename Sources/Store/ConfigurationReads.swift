@@ -25,7 +25,7 @@ public enum ConfigurationReads {
             WHERE organization_id = \(id) AND archived_at IS NULL
             """,
             """
-            SELECT id, name, project_id, environment, expires_at, revoked_at IS NOT NULL FROM api_keys
+            SELECT id, name, project_id, environment, expires_at, revoked_at IS NOT NULL, models FROM api_keys
             WHERE organization_id = \(id) AND revoked_at IS NULL
             """,
             """
@@ -117,10 +117,12 @@ public enum ConfigurationReads {
         }
         var apiKeys: [APIKey] = []
         for row in results[4].rows {
-            let (id, name, project, environment, expires, revoked) = try row.decode(
-                as: (APIKeyID, String, ProjectID?, String, Instant?, Bool).self)
+            let (id, name, project, environment, expires, revoked, models) = try row.decode(
+                as: (APIKeyID, String, ProjectID?, String, Instant?, Bool, [String]?).self)
             apiKeys.append(
-                APIKey(id: id, name: name, project: project, environment: environment, expiresAt: expires, isRevoked: revoked))
+                APIKey(
+                    id: id, name: name, project: project, environment: environment, expiresAt: expires, isRevoked: revoked,
+                    models: models.map { $0.compactMap { Pattern($0) } }))
         }
         var budgets: [Budget] = []
         let bursts = try decodeBursts(results[6])

@@ -29,6 +29,12 @@ struct ServeOptions: ParsableArguments {
             "Networks where endpoints may be private or plain http, such as 127.0.0.0/8.", valueName: "cidr"))
     var allowTargets: [String] = []
 
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Networks of proxies that are believed whom they speak for: API keys may be bound to networks.", valueName: "cidr"))
+    var trustProxies: [String] = []
+
     @Option(help: ArgumentHelp("Connections to Postgres, besides one a lane. (default: 8)", valueName: "n"))
     var poolSize: Int?
 
@@ -54,9 +60,9 @@ struct ServeOptions: ParsableArguments {
         for (key, value) in texts { if let value { flags[key] = ConfigValue(.string(value), isSecret: false) } }
         let numbers = ["port": port, "pool_size": poolSize, "lanes": lanes, "sweep_interval": sweepInterval]
         for (key, value) in numbers { if let value { flags[key] = ConfigValue(.int(value), isSecret: false) } }
-        if !allowTargets.isEmpty {
-            let networks = allowTargets.flatMap { $0.split(separator: ",").map(String.init) }
-            flags["allow_targets"] = ConfigValue(.stringArray(networks), isSecret: false)
+        for (key, blocks) in ["allow_targets": allowTargets, "trust_proxies": trustProxies] where !blocks.isEmpty {
+            let networks = blocks.flatMap { $0.split(separator: ",").map(String.init) }
+            flags[key] = ConfigValue(.stringArray(networks), isSecret: false)
         }
         return flags
     }
@@ -100,10 +106,8 @@ struct FoundSettings: Sendable {
         guard let logLevel = Logger.Level(rawValue: level) else { throw CommandError("log_level \(level) is no level") }
         values.logLevel = logLevel
         values.traces = take("trace", try layers.bool("trace"), values.traces)
-        let networks = try layers.strings("allow_targets")
-        values.allowTargets = networks?.value ?? []
-        lines.append(
-            Line(name: "allow_targets", value: values.allowTargets.joined(separator: ","), source: networks?.source ?? "default"))
+        values.allowTargets = try take("allow_targets", layers.strings("allow_targets"))
+        values.trustProxies = try take("trust_proxies", layers.strings("trust_proxies"))
         let url = try layers.string("public_url")
         values.publicURL = url?.value
         lines.append(Line(name: "public_url", value: url?.value ?? "", source: url?.source ?? "default"))
@@ -133,6 +137,12 @@ struct FoundSettings: Sendable {
         let value = found?.value ?? fallback
         lines.append(Line(name: name, value: "\(value)", source: found?.source ?? "default"))
         return value
+    }
+
+    private mutating func take(_ name: String, _ found: ConfigurationLayers.Found<[String]>?) -> [String] {
+        let networks = found?.value ?? []
+        lines.append(Line(name: name, value: networks.joined(separator: ","), source: found?.source ?? "default"))
+        return networks
     }
 
     private mutating func take(

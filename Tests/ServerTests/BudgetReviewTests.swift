@@ -1,7 +1,9 @@
 /// `/v1/reports/budget-review`: a month of every team and project, as JSON and as a table, and nobody else's for a lead.
 import Budgets
 import Chargeback
+import HTTPTypes
 import JSON
+import Store
 import Testing
 
 @testable import Server
@@ -56,7 +58,8 @@ import Testing
             #expect(rows[0]["used_percent"] == "22.22" && rows[1]["used_percent"] == "50.00" && rows[1]["open_bursts"] == 0, "\(rows)")
             #expect(rows.allSatisfy { ReviewAdvice(rawValue: $0["advice"]?.string ?? "") != nil })
 
-            let past = try #require(StatementMonth(at: before, in: try #require(Zone("Europe/Berlin"))))
+            let berlin = try #require(Zone("Europe/Berlin"))
+            let past = try #require(StatementMonth(at: before, in: berlin))
             let lastMonth = try await owner.get("/v1/reports/budget-review?period=\(past)&format=csv")
             let lines = lastMonth.text.split(separator: "\r\n")
             #expect(lines.count == 3 && lines[0].hasPrefix("month,team_id,team,project_id"), "\(lastMonth)")

@@ -21,7 +21,13 @@ import Testing
         ),
         (.post, "/v1/users", ["name": "N", "email": "n@example.com", "roles": [["role": "lead", "team": "$team"], ["role": "finance"]]]),
         (.patch, "/v1/users/$user", ["name": "N", "email": "m@example.com", "roles": [["role": "auditor"]]]),
-        (.post, "/v1/api-keys", ["name": "N", "project": "$project", "environment": "staging", "expires_at": "2099-01-01T00:00:00Z"]),
+        (
+            .post, "/v1/api-keys",
+            [
+                "name": "N", "project": "$project", "environment": "staging", "scopes": ["calls:write"], "networks": ["10.0.0.0/8"],
+                "models": ["model-*"], "expires_at": "2099-01-01T00:00:00Z",
+            ]
+        ),
         (.patch, "/v1/api-keys/$key", ["name": "N", "expires_at": "2099-01-01T00:00:00Z"]),
         (.post, "/v1/api-keys/$key/rotate", ["overlap_seconds": 60]),
         (
