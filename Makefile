@@ -4,20 +4,27 @@ SHELL := /bin/bash
 BURSAR := .build/release/bursar
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak kill faults histories bench demo lint needs build
+.PHONY: help run test soak kill faults histories schemathesis bench demo lint needs build
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## Build, start a private Postgres and the server on http://127.0.0.1:8080 (ARGS="--port 9090 …")
 	@exec $(BURSAR) serve --embedded $(ARGS)
+
+# Tries the API from its document. Without Python or a package registry its test says that it is skipped.
+schemathesis := .build/schemathesis/bin/schemathesis
+
+$(schemathesis):
+	@python3 -m venv .build/schemathesis && .build/schemathesis/bin/pip install --quiet --disable-pip-version-check schemathesis==4.32.5 \
+	|| { rm -rf .build/schemathesis; echo "schemathesis cannot be installed: its test will be skipped" >&2; }
 
 # The proofs keep both cores busy for minutes, and Swift's two threads with them, so they run one by one and after the others; of those
 # six run at a time, as hundreds would keep each other waiting past every deadline they test.
 proofs = BudgetsTests|LaneSimulation|Metamorphic|Linearizability|FaultTests|InvalidRequest|bursarTests|DispatcherTests
 at-a-time = --experimental-maximum-parallelization-width
 
-test: needs ## Build everything and run all tests, against a real Postgres
+test: needs $(schemathesis) ## Build everything and run all tests, against a real Postgres
 	swift build --build-tests
 	swift test --skip-build --skip '$(proofs)' $(at-a-time) 6
 	swift test --skip-build --filter '$(proofs)' $(at-a-time) 1
@@ -39,6 +46,10 @@ faults: needs ## Delay, cut, silence and slow the road to Postgres under load (R
 histories: needs ## Search histories of 1, 2 and 4 replicas for linearizability (ROUNDS=100 SEED=n)
 	swift build --build-tests
 	$(call long,100) ReplicaTests
+
+schemathesis: needs $(schemathesis) ## Try the API with schemathesis for long (SECONDS=600 SEED=n)
+	swift build --build-tests
+	BURSAR_SCHEMATHESIS_SECONDS=$(or $(SECONDS),600) $(if $(SEED),BURSAR_TEST_SEED=$(SEED)) swift test --skip-build --filter SchemathesisTests
 
 bench: build ## Measure reservations and cycles against a bare route and one transaction a call
 	@exec $(BURSAR) bench $(ARGS)

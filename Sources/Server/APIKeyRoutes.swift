@@ -50,8 +50,8 @@ extension API {
 
     @Sendable func listAPIKeys(_ exchange: Exchange) async throws -> Response {
         let page = try exchange.page(APIKeyKind.self)
-        return .page(
-            try await store.apiKeys(of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
+        return try await exchange.page(
+            store.apiKeys(of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
         ) {
             $0.write(&$1)
         }

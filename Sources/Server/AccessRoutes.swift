@@ -38,8 +38,8 @@ extension API {
             project: query.optional("project", .id(ProjectKind.self)),
             state: query.optional("state", .word(AccessRequestState.self))?.rawValue, teams: exchange.reach.teams)
         try query.finish()
-        return .page(
-            try await store.accessRequests(of: exchange.organization, filter, at: exchange.now, before: cursor ?? .last, limit: limit)
+        return try await exchange.page(
+            store.accessRequests(of: exchange.organization, filter, at: exchange.now, before: cursor ?? .last, limit: limit)
         ) { $0.write(&$1) }
     }
 
@@ -97,8 +97,8 @@ extension API {
             project: query.optional("project", .id(ProjectKind.self)),
             state: query.optional("state", .word(AccessGrantState.self))?.rawValue, teams: exchange.reach.teams)
         try query.finish()
-        return .page(
-            try await store.accessGrants(of: exchange.organization, filter, at: exchange.now, before: cursor ?? .last, limit: limit)
+        return try await exchange.page(
+            store.accessGrants(of: exchange.organization, filter, at: exchange.now, before: cursor ?? .last, limit: limit)
         ) { $0.write(&$1) }
     }
 

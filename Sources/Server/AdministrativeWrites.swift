@@ -49,9 +49,9 @@ extension Exchange {
     /// What `Idempotency-Key` names; nil without one. The draft quotes the text, most clients do not: both are the same.
     fileprivate func repeatableRequest() throws(Problem) -> RepeatableRequest? {
         guard let header = request.headers[Exchange.idempotencyKey] else { return nil }
-        let isQuoted = header.count >= 2 && header.first == "\"" && header.last == "\""
+        let isQuoted = header.count > 2 && header.first == "\"" && header.last == "\""
         let key = isQuoted ? String(header.dropFirst().dropLast()) : header
-        guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+        guard (1...255).contains(header.utf8.count), key.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
             throw .invalid("Idempotency-Key must have 1 to 255 visible ASCII characters.")
         }
         let head = "\(request.method.rawValue) \(request.uri.path)\n\(request.headers[.ifMatch] ?? "")\n"

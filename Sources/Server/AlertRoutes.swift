@@ -7,8 +7,8 @@ import Store
 extension API {
     @Sendable func listAlerts(_ exchange: Exchange) async throws -> Response {
         let page = try exchange.page(AlertKind.self)
-        return .page(
-            try await store.alerts(of: exchange.organization, teams: exchange.reach.teams, before: page.cursor ?? .last, limit: page.limit)
+        return try await exchange.page(
+            store.alerts(of: exchange.organization, teams: exchange.reach.teams, before: page.cursor ?? .last, limit: page.limit)
         ) {
             $0.write(&$1)
         }
@@ -20,15 +20,15 @@ extension API {
         let before = query.optional("cursor", .deliveryCursor) ?? .newest
         try query.finish()
         let page = try await store.deliveries(of: exchange.organization, before: before, limit: limit)
-        let next = page.next.map { Base64URL.encode("\($0.event) \($0.endpoint)".utf8) }
-        return .page(page.items, next: next) { $0.write(&$1) }
+        let next = page.next.map { "\($0.event) \($0.endpoint)" }
+        return try exchange.page(page.items, next: next) { $0.write(&$1) }
     }
 }
 
 extension FieldRule where Value == DeliveryCursor {
     static var deliveryCursor: FieldRule {
         .text("a cursor from this list", placeholder: .newest) { text in
-            let parts = Base64URL.decode(text).flatMap { String(validating: $0, as: UTF8.self) }?.split(separator: " ") ?? []
+            let parts = text.split(separator: " ")
             guard parts.count == 2, let event = EventID(String(parts[0])), let endpoint = EndpointID(String(parts[1])) else { return nil }
             return DeliveryCursor(event: event, endpoint: endpoint)
         }

@@ -119,28 +119,15 @@ func buildApplication(
         onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? port) }, logger: logger)
 }
 
-/// The routes, and for every other method of their paths an answer that says which there are.
+/// The routes, HEAD for each GET, and for every other method of their paths an answer that says which there are.
 func buildRouter(_ api: API) -> Router<ServerContext> {
-    let router = Router(context: ServerContext.self)
+    let router = Router(context: ServerContext.self, options: .autoGenerateHeadEndpoints)
     let figures = api.metrics.http
-    router.add(middleware: Unmatched(journal: api.journal, figures: figures.unmatched))
+    router.add(middleware: Unmatched(journal: api.journal, figures: figures.unmatched, allowed: AllowedMethods(routes)))
     for (route, figures) in zip(routes, figures.routes) {
         router.on(RouterPath(route.path), method: route.method) { request, context in
             try await api.journal.answer(request, figures, isChange: route.isChange) { asked in
                 try await route.respond(to: request, context, &asked, api)
-            }
-        }
-    }
-    let everyMethod: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete, .options, .trace]
-    for (path, routes) in Dictionary(grouping: routes, by: \.path) {
-        let allowed = routes.map(\.method.rawValue).sorted().joined(separator: ", ")
-        for method in everyMethod where !routes.contains(where: { $0.method == method }) {
-            router.on(RouterPath(path), method: method) { request, _ in
-                try await api.journal.answer(request, figures.unmatched) { _ in
-                    var problem = Problem(.methodNotAllowed, "Allowed are \(allowed).")
-                    problem.headers.append(("allow", allowed))
-                    throw problem
-                }
             }
         }
     }

@@ -16,7 +16,7 @@ extension API {
         let filter = API.auditFilter(&query)
         try query.finish()
         let page = try await store.auditEvents(of: exchange.organization, filter, before: before, limit: limit)
-        return .page(page.items, next: page.next.map { Base64URL.encode(String($0).utf8) }) { event, writer in
+        return try exchange.page(page.items, next: page.next.map(String.init)) { event, writer in
             writer.object { event.writeFields(&$0) }
         }
     }
@@ -62,7 +62,7 @@ extension API {
 extension FieldRule where Value == Int64 {
     fileprivate static var auditCursor: FieldRule {
         .text("a cursor from this list", placeholder: 1) { text in
-            Base64URL.decode(text).flatMap { String(validating: $0, as: UTF8.self) }.flatMap { Int64($0) }.flatMap { $0 > 0 ? $0 : nil }
+            Int64(text).flatMap { $0 > 0 ? $0 : nil }
         }
     }
 }

@@ -66,7 +66,7 @@ extension API {
         let budgets = try await store.budgets(
             of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
         let over = try await store.overCommitted(budgets.items, of: exchange.organization, at: exchange.now)
-        return .page(budgets) { $0.write(&$1, overCommitted: over[$0.id]) }
+        return try exchange.page(budgets) { $0.write(&$1, overCommitted: over[$0.id]) }
     }
 
     @Sendable func readBudget(_ exchange: Exchange) async throws -> Response {
@@ -128,7 +128,7 @@ extension API {
         try query.finish()
         let (unit, page) = try await store.limits(
             of: exchange.id(BudgetKind.self), in: exchange.organization, before: before, limit: limit)
-        return .page(page.items, next: page.next.map(String.init)) { version, writer in
+        return try exchange.page(page.items, next: page.next.map(String.init)) { version, writer in
             writer.object { writer in
                 writer.field("limit_version", version.version)
                 writer.field("amount", version.amount, in: unit)
@@ -149,8 +149,8 @@ extension API {
         let (budget, timeZone, page) = try await store.periods(
             of: exchange.id(BudgetKind.self), in: exchange.organization, after: after, limit: limit)
         let zone = Zone(timeZone) ?? .utc
-        let next = page.next.map { Base64URL.encode("\($0.periodStart.microseconds) \($0.subject)".utf8) }
-        return .page(page.items, next: next) { period, writer in
+        let next = page.next.map { "\($0.periodStart.microseconds) \($0.subject)" }
+        return try exchange.page(page.items, next: next) { period, writer in
             let span = budget.rule.span(containing: period.periodStart, in: zone)
             writer.object { writer in
                 writer.field("budget", budget.id)

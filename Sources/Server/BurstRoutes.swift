@@ -42,8 +42,8 @@ extension API {
     @Sendable func listBudgetBursts(_ exchange: Exchange) async throws -> Response {
         let page = try exchange.page(BurstKind.self)
         let filter = BurstFilter(budget: try exchange.id(BudgetKind.self))
-        return .page(
-            try await store.bursts(
+        return try await exchange.page(
+            store.bursts(
                 of: exchange.organization, filter, at: exchange.now, before: page.cursor ?? .last, limit: page.limit)
         ) { $0.write(&$1) }
     }
@@ -55,8 +55,8 @@ extension API {
         let state = query.optional("state", .word(BurstState.self))
         try query.finish()
         let filter = BurstFilter(state: state?.rawValue, teams: exchange.reach.teams)
-        return .page(
-            try await store.bursts(of: exchange.organization, filter, at: exchange.now, before: cursor ?? .last, limit: limit)
+        return try await exchange.page(
+            store.bursts(of: exchange.organization, filter, at: exchange.now, before: cursor ?? .last, limit: limit)
         ) { $0.write(&$1) }
     }
 

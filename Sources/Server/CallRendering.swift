@@ -143,6 +143,7 @@ extension Standing {
             let wait = span.end.map { max(1, ($0.microseconds - now.microseconds + 999_999) / 1_000_000) } ?? 60
             problem.headers.append(("retry-after", String(min(60, wait))))
             if wait > 60 { problem.headers.append(("x-should-retry", "false")) }
+            problem.headers += [self].rateLimitFields(now: now)
         default:
             problem.headers.append(("x-should-retry", "false"))
         }

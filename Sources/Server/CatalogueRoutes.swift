@@ -23,7 +23,7 @@ extension API {
 
     @Sendable func listModels(_ exchange: Exchange) async throws -> Response {
         let page = try exchange.page(ModelKind.self)
-        return .page(try await store.models(visibleTo: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) {
+        return try await exchange.page(store.models(visibleTo: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) {
             $0.write(&$1)
         }
     }
@@ -84,7 +84,7 @@ extension API {
         try query.finish()
         let page = try await store.prices(
             visibleTo: exchange.organization, model: model, at: at, after: cursor ?? .first, limit: limit)
-        return .page(page) { $0.write(&$1) }
+        return try exchange.page(page) { $0.write(&$1) }
     }
 
     @Sendable func readPrice(_ exchange: Exchange) async throws -> Response {

@@ -45,7 +45,7 @@ extension API {
 
     @Sendable func listEndpoints(_ exchange: Exchange) async throws -> Response {
         let page = try exchange.page(EndpointKind.self)
-        return .page(try await store.endpoints(of: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) {
+        return try await exchange.page(store.endpoints(of: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) {
             $0.write(&$1)
         }
     }

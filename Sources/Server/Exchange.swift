@@ -59,9 +59,9 @@ struct Exchange: Sendable {
         return FieldReader(object)
     }
 
-    /// The query's parameters; each at most once.
-    func query() throws(Problem) -> FieldReader {
-        guard let query = request.uri.query else { return FieldReader(JSON.Object(), root: "?") }
+    /// The query's parameters as they came; each at most once.
+    func queryMembers() throws(Problem) -> [JSON.Object.Member] {
+        guard let query = request.uri.query else { return [] }
         var members: [JSON.Object.Member] = []
         for part in query.split(separator: "&") {
             let pair = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
@@ -71,7 +71,7 @@ struct Exchange: Sendable {
             else { throw .invalid("The query cannot be read.") }
             members.append(JSON.Object.Member(name: name, value: .string(text)))
         }
-        return FieldReader(JSON.Object(members: members), root: "?")
+        return members
     }
 
     /// The revision in `If-Match`: nil when any will do, which has to be said (`*`), because a lost update of a limit costs money.

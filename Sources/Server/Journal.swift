@@ -114,22 +114,6 @@ struct Journal: Sendable {
     }
 }
 
-/// Answers what no route took.
-struct Unmatched: RouterMiddleware {
-    let journal: Journal
-    let figures: RouteFigures
-
-    func handle(
-        _ request: Request, context: ServerContext, next: (Request, ServerContext) async throws -> Response
-    ) async throws -> Response {
-        do {
-            return try await next(request, context)
-        } catch let error as HTTPError {
-            return try await journal.answer(request, figures) { _ in throw error }
-        }
-    }
-}
-
 private struct FieldExtractor: Extractor {
     func extract(key: String, from headers: HTTPFields) -> String? { HTTPField.Name(key).flatMap { headers[$0] } }
 }

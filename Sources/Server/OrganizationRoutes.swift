@@ -26,7 +26,7 @@ extension API {
 
     @Sendable func listOrganizations(_ exchange: Exchange) async throws -> Response {
         let page = try exchange.page(OrganizationKind.self)
-        return .page(try await store.organizations(after: page.cursor ?? .first, limit: page.limit)) { $0.write(&$1) }
+        return try await exchange.page(store.organizations(after: page.cursor ?? .first, limit: page.limit)) { $0.write(&$1) }
     }
 
     @Sendable func readOrganization(_ exchange: Exchange) async throws -> Response {

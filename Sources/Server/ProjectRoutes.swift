@@ -38,8 +38,8 @@ extension API {
 
     @Sendable func listProjects(_ exchange: Exchange) async throws -> Response {
         let page = try exchange.page(ProjectKind.self)
-        return .page(
-            try await store.projects(
+        return try await exchange.page(
+            store.projects(
                 of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
         ) {
             $0.write(&$1)

@@ -51,8 +51,8 @@ extension API {
             budget: query.optional("budget", .id(BudgetKind.self)), state: query.optional("state", .word(ReallocationState.self))?.rawValue,
             teams: exchange.reach.teams)
         try query.finish()
-        return .page(
-            try await store.reallocations(of: exchange.organization, filter, at: exchange.now, before: cursor ?? .last, limit: limit)
+        return try await exchange.page(
+            store.reallocations(of: exchange.organization, filter, at: exchange.now, before: cursor ?? .last, limit: limit)
         ) { $0.write(&$1) }
     }
 

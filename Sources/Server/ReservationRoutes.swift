@@ -26,7 +26,7 @@ extension API {
             inputTokens: inputTokens, maxOutputTokens: maxOutputTokens, timeToLive: timeToLive, at: exchange.now)
         switch await engine.submit(.reserve(reserve), exchange.organization) {
         case .reserved(let reservation, let standings, let isReplay):
-            return .json(.created) { reservation.writeHeld(standings, &$0) }.replayed(isReplay)
+            return .json(.created) { reservation.writeHeld(standings, &$0) }.replayed(isReplay).limited(by: standings, now: exchange.now)
         case let outcome: throw Problem(unexpected: outcome, now: exchange.now)
         }
     }

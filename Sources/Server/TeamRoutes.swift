@@ -16,8 +16,8 @@ extension API {
 
     @Sendable func listTeams(_ exchange: Exchange) async throws -> Response {
         let page = try exchange.page(TeamKind.self)
-        return .page(
-            try await store.teams(of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
+        return try await exchange.page(
+            store.teams(of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
         ) { $0.write(&$1) }
     }
 

@@ -37,7 +37,7 @@ extension API {
     @Sendable func listTiers(_ exchange: Exchange) async throws -> Response {
         let page = try exchange.page(TierKind.self)
         let today = try await store.modelsByTier(of: exchange.organization)
-        return .page(try await store.tiers(of: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) {
+        return try await exchange.page(store.tiers(of: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) {
             $0.write(resolvingTo: today[$0.id], &$1)
         }
     }

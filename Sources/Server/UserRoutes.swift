@@ -21,8 +21,8 @@ extension API {
 
     @Sendable func listUsers(_ exchange: Exchange) async throws -> Response {
         let page = try exchange.page(UserKind.self)
-        return .page(
-            try await store.users(
+        return try await exchange.page(
+            store.users(
                 of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
         ) { $0.write(&$1) }
     }

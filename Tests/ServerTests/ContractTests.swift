@@ -1,7 +1,9 @@
 /// `openapi/bursar.yaml` and the server say the same: routes, problem codes, and the fields of every body.
+import Budgets
 import Foundation
 import HTTPTypes
 import JSON
+import Store
 import Testing
 import Yams
 
@@ -44,14 +46,59 @@ import Yams
     func fieldsAgree(index: Int) throws {
         let (method, path, body) = InvalidRequestTests.good[index]
         let contract = try Contract()
-        let route = path.split(separator: "/").map { $0.hasPrefix("$") ? "{id}" : String($0) }.joined(separator: "/")
-        let schema = try #require(contract.bodySchema(method, "/" + route))
+        let schema = try #require(contract.bodySchema(method, InvalidRequestTests.route(path)))
         #expect(schema["additionalProperties"] as? Bool == false)
         let documented = Set((schema["properties"] as? [String: Any] ?? [:]).keys)
         let taken = Set(body.object?.map(\.name) ?? [])
         // Fields that exclude one another cannot all be in one good body.
         let alternatives: Set = ["role", "user", "team", "model", "routing_key", "secret"]
         #expect(taken.isSubset(of: documented) && documented.subtracting(taken).isSubset(of: alternatives), "\(documented) \(taken)")
+    }
+
+    @Test("every field that comes in has a limit in the document")
+    func limits() throws {
+        let contract = try Contract()
+        for (operation, schema) in contract.bodies {
+            for fault in contract.unbounded(schema) { Issue.record("\(operation): \(fault)") }
+        }
+        for (operation, parameter) in contract.parameters {
+            let fault = contract.unbounded(parameter["schema"] ?? [:] as [String: Any]).first
+            #expect(fault == nil, "\(operation) \(parameter["name"] ?? "")")
+        }
+    }
+
+    @Test("every body has an example")
+    func hasExamples() throws {
+        let contract = try Contract()
+        for (operation, schema) in contract.bodies {
+            let schema = contract.resolved(schema)
+            let isEmpty = (schema["properties"] as? [String: Any])?.isEmpty ?? false
+            #expect(isEmpty || (schema["examples"] as? [Any])?.isEmpty == false, "\(operation)")
+        }
+    }
+
+    @Test("the examples work as they stand, once their ids are those of things that are there")
+    func examplesWork() async throws {
+        let contract = try Contract()
+        var requests: [(method: HTTPRequest.Method, path: String, body: JSON)] = []
+        for (method, path, _) in InvalidRequestTests.good {
+            let schema = try #require(contract.bodySchema(method, InvalidRequestTests.route(path)))
+            for example in schema["examples"] as? [Any] ?? [] {
+                requests.append((method, path, try JSON.parse(Array(JSONSerialization.data(withJSONObject: example)))))
+            }
+        }
+        try #require(requests.count > 20)
+        try await withServer { [requests] served in
+            let names = try await Names(World.make(served))
+            for (method, path, body) in requests {
+                let caller = path == "/v1/organizations" ? served.caller(served.operatorKey) : served.owner
+                var body = try #require(names.exchange(body).object)
+                // A day to come and within a year cannot be written down for ever.
+                if body["starts_at"] == nil, body["ends_at"] != nil { body["ends_at"] = .string(Instant.now().adding(seconds: 60).rfc3339) }
+                let answer = try await caller.send(method, names.fill(path), JSON.object(body).bytes, headers: [.ifMatch: "*"])
+                #expect((200...299).contains(answer.status), "\(method) \(path) \(JSON.object(body).text): \(answer)")
+            }
+        }
     }
 
     @Test("every reference in the document leads somewhere, and operation ids are unique")
@@ -99,6 +146,51 @@ private struct Contract {
             }
         }
         return all(root)
+    }
+
+    /// The schema of each body, by its operation.
+    var bodies: [(operation: String, schema: [String: Any])] {
+        methods.compactMap { path, method, operation in
+            let body = (operation["requestBody"] as? [String: Any])?["content"] as? [String: Any]
+            let schema = (body?["application/json"] as? [String: Any])?["schema"] as? [String: Any]
+            return schema.map { ("\(method.uppercased()) \(path)", $0) }
+        }
+    }
+
+    var parameters: [(operation: String, parameter: [String: Any])] {
+        methods.flatMap { path, method, operation in
+            (operation["parameters"] as? [[String: Any]] ?? []).map { ("\(method.uppercased()) \(path)", resolved($0)) }
+        }
+    }
+
+    func resolved(_ schema: [String: Any]) -> [String: Any] {
+        guard let reference = schema["$ref"] as? String else { return schema }
+        return (at(reference.dropFirst(2).split(separator: "/").map(String.init)) as? [String: Any]).map(resolved) ?? [:]
+    }
+
+    /// What in a schema could be as large as a caller likes.
+    func unbounded(_ schema: Any, at pointer: String = "") -> [String] {
+        let schema = resolved(schema as? [String: Any] ?? [:])
+        let has = { (names: String...) in names.contains { schema[$0] != nil } }
+        let types = (schema["type"] as? [String]) ?? (schema["type"] as? String).map { [$0] } ?? []
+        var faults: [String] = []
+        for type in types {
+            let isBounded =
+                switch type {
+                case "string": has("maxLength", "pattern", "enum", "const", "format")
+                case "integer": has("maximum", "enum")
+                case "array": has("maxItems")
+                case "object": has("maxProperties") || schema["additionalProperties"] as? Bool == false
+                default: true
+                }
+            if !isBounded { faults.append("\(pointer): \(type)") }
+        }
+        for name in ["anyOf", "oneOf"] { faults += (schema[name] as? [Any] ?? []).flatMap { unbounded($0, at: pointer) } }
+        for name in ["items", "additionalProperties"] where schema[name] is [String: Any] {
+            faults += unbounded(schema[name] ?? [:], at: pointer + "/*")
+        }
+        for (name, property) in schema["properties"] as? [String: Any] ?? [:] { faults += unbounded(property, at: pointer + "/" + name) }
+        return faults
     }
 
     func bodySchema(_ method: HTTPRequest.Method, _ path: String) -> [String: Any]? {

@@ -54,21 +54,39 @@ import Testing
     }
 
     static let elsewhere: [(HTTPRequest.Method, String, Int, String?)] = [
-        (.put, "/v1/teams", 405, "GET, POST"), (.delete, "/v1/organization", 405, "GET, PATCH"),
-        (.get, "/v1/reservations", 405, "POST"), (.trace, "/metrics", 405, "GET"), (.options, "/v1/usage", 405, "POST"),
+        (.put, "/v1/teams", 405, "GET, HEAD, OPTIONS, POST"), (.delete, "/v1/organization", 405, "GET, HEAD, OPTIONS, PATCH"),
+        (.get, "/v1/reservations", 405, "OPTIONS, POST"), (.trace, "/metrics", 405, "GET, HEAD, OPTIONS"),
+        (.head, "/v1/usage", 405, "OPTIONS, POST"), (.init("QUERY")!, "/v1/teams/x", 405, "DELETE, GET, HEAD, OPTIONS, PATCH"),
+        (.options, "/v1/usage", 204, "OPTIONS, POST"), (.options, "/v1/nothing", 404, nil),
         (.get, "/v1/nothing", 404, nil), (.get, "/", 404, nil), (.get, "/v1/teams/x/y", 404, nil), (.get, "/v1/teams/%00", 404, nil),
         (.get, "/v1/teams/team_", 404, nil), (.get, "/v1/teams/prj_00000000000000000000000000000000", 404, nil),
     ]
 
-    @Test("other methods get 405 with what is allowed, other paths 404")
+    @Test("other methods get 405 with what is allowed, OPTIONS just that, other paths 404")
     func methods() async throws {
         try await withServer { served in
             for (method, path, status, allow) in Self.elsewhere {
                 let answer = try await served.owner.send(method, path)
                 #expect(answer.status == status && answer.headers[.allow] == allow, "\(method) \(path): \(answer)")
+                #expect(answer.headers[.requestID]?.isEmpty == false)
+                guard status != 204, method != .head else { continue }
                 #expect(answer.headers[.contentType] == "application/problem+json")
                 #expect(answer.body["type"]?.string?.isEmpty == false && answer.body["title"]?.string?.isEmpty == false)
                 #expect(answer.body["status"]?.int64 == Int64(status))
+            }
+        }
+    }
+
+    @Test("HEAD is answered like GET, without a body but with its length")
+    func head() async throws {
+        try await withServer { served in
+            for path in ["/v1/teams", "/v1/organization", "/openapi.yaml", "/v1/teams/x"] {
+                let whole = try await served.owner.get(path)
+                let head = try await served.owner.send(.head, path)
+                #expect(head.status == whole.status && head.text.isEmpty, "\(path): \(head)")
+                for name in [HTTPField.Name.contentType, .contentLength, .eTag] where path != "/v1/teams/x" {
+                    #expect(head.headers[name] == whole.headers[name], "\(path) \(name)")
+                }
             }
         }
     }

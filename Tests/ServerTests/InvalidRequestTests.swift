@@ -108,6 +108,11 @@ import Testing
         (.post, "/v1/endpoints", ["kind": "webhook", "name": "N", "url": "https://example.com/x", "events": ["*"], "min_percent": 70]),
     ]
 
+    /// The route of such a path: `/v1/teams/{id}`.
+    static func route(_ path: String) -> String {
+        "/" + path.split(separator: "/").map { $0.hasPrefix("$") ? "{id}" : String($0) }.joined(separator: "/")
+    }
+
     private static let rails: JSON = [
         "largest_percent": 50, "largest_open": 3, "largest_per_quarter": 4, "shortest_notice_seconds": 60, "admin_above": "100",
         "owner_above": "1000.5", "blocks_while_review_overdue": true, "review_days": 5,
@@ -252,11 +257,25 @@ struct Names: Sendable {
 
     func fill(_ text: String) -> String { ids.reduce(text) { $0.replacing($1.name, with: $1.id) } }
 
-    func fill(_ json: JSON) -> JSON {
+    func fill(_ json: JSON) -> JSON { Names.replacing(json, fill) }
+
+    /// Puts ids that are there in the place of made-up ones of the same kind: different ones for different ones.
+    func exchange(_ json: JSON) -> JSON {
+        var exchanged: [String: String] = [:]
+        return Names.replacing(json) { text in
+            guard let kind = text.wholeMatch(of: /([a-z]+_)[0-9a-f]{32}/)?.1 else { return text }
+            let there = ids.first { $0.id.hasPrefix(kind) && !exchanged.values.contains($0.id) }?.id
+            let id = exchanged[text] ?? there ?? text
+            exchanged[text] = id
+            return id
+        }
+    }
+
+    private static func replacing(_ json: JSON, _ replace: (String) -> String) -> JSON {
         switch json {
-        case .string(let text): .string(fill(text))
-        case .array(let elements): .array(elements.map(fill))
-        case .object(let members): .object(members.map { ($0.name, fill($0.value)) })
+        case .string(let text): .string(replace(text))
+        case .array(let elements): .array(elements.map { replacing($0, replace) })
+        case .object(let members): .object(members.map { ($0.name, replacing($0.value, replace)) })
         default: json
         }
     }
