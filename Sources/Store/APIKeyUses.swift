@@ -6,7 +6,7 @@ extension Store {
     /// Notes the latest use of each key. What other replicas noted stays if it is later.
     public func noteUses(_ uses: [(organization: OrganizationID, apiKey: APIKeyID, at: Instant)]) async throws {
         guard !uses.isEmpty else { return }
-        try await transaction { connection in
+        _ = try await transaction { connection in
             try connection.query(
                 """
                 INSERT INTO api_key_uses AS u (organization_id, api_key_id, last_used_at)
