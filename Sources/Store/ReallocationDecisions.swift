@@ -92,9 +92,8 @@ extension Store {
     ) async throws -> ReallocationRecord {
         try await configure(organization) { connection in
             let before = try Store.reallocation(id, of: organization, at: now, connection)
-            let word = try word(before)
             try before.requireOpen()
-            switch word {
+            switch try word(before) {
             case .giver:
                 try connection.query(
                     """
@@ -123,8 +122,8 @@ extension Store {
     ) async throws -> ReallocationRecord {
         try await configure(organization) { connection in
             let before = try Store.reallocation(id, of: organization, at: now, connection)
-            try check(before)
             try before.requireOpen()
+            try check(before)
             return try Store.end(before, as: end.rawValue, in: organization, by: actor, reason: reason, at: now, connection)
         }
     }

@@ -25,7 +25,7 @@ import Yams
 
     @Test("the document names exactly the scopes there are")
     func scopesAgree() throws {
-        let scopes = try Contract().at("components", "schemas", "Scope", "enum") as? [String]
+        let scopes = try Contract().at("components", "schemas", "APIKeyScope", "enum") as? [String]
         #expect(Set(scopes ?? []) == Set(Permission.allCases.map(\.rawValue)))
     }
 
