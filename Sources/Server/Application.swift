@@ -42,7 +42,8 @@ public func buildServices(
     let tracer: (any Tracer)? = settings.traces ? LogTracer(logger: logger) : nil
     let store = Store(pool: pool, tracer: tracer)
     let statements = PostgresPool(settings.database, size: statementConnections, logger: logger)
-    let dispatcher = AlertDispatcher(store: store, sealer: sealer, outbound: outbound, logger: logger)
+    let dispatcher = AlertDispatcher(
+        Sending(store: store, sealer: sealer, outbound: outbound, mail: settings.mail, publicURL: settings.publicURL), logger: logger)
     let ledger = Ledger(
         settings.database, laneCount: settings.laneCount, sweepInterval: settings.sweepInterval, now: now,
         onAlerts: { dispatcher.wake() }, tracer: tracer, logger: logger)
@@ -50,23 +51,24 @@ public func buildServices(
     let readiness = Readiness(settings.database, engineHindrance: { ledger.hindrance }, logger: logger)
     let open = OpenMetrics(store)
     let keyUses = KeyUses(logger: logger) { try await store.noteUses($0) }
+    let served = settings.hasBareRoute ? routes + [.bare] : routes
     let api = API(
         store: store, statements: Store(pool: statements, tracer: tracer),
         authenticator: Authenticator { try await store.credential(sha256: $0) }, trustedProxies: try blocks(settings.trustProxies),
         keyUses: keyUses,
         journal: Journal(logger: logger, tracer: tracer),
         metrics: Metrics(
-            http: HTTPMetrics(routes),
+            http: HTTPMetrics(served),
             sources: [
                 { EngineMetrics.write(ledger, to: &$0) }, { EngineMetrics.write(pool, to: &$0) }, open.write,
                 { CheckMetrics.write(upkeep.lastCheck, to: &$0) }, ProcessMetrics(startedAt: now()).write,
             ]),
         engine: Engine(submit: { await ledger.submit($0, for: $1) }), hindrance: { await readiness.hindrance() },
-        sealer: sealer, outbound: outbound, wakeDispatcher: { dispatcher.wake() }, now: now)
+        sealer: sealer, outbound: outbound, canMail: settings.mail != nil, wakeDispatcher: { dispatcher.wake() }, now: now)
     let bursts = BurstWatch(store: store, now: now, onNews: { dispatcher.wake() }, logger: logger)
     return [
         pool, statements, upkeep, dispatcher, bursts, keyUses, ledger,
-        buildApplication(api, host: settings.host, port: settings.port, logger: logger, onRunning: onRunning),
+        buildApplication(api, served, host: settings.host, port: settings.port, logger: logger, onRunning: onRunning),
     ]
 }
 
@@ -103,7 +105,7 @@ public func runServer(
 }
 
 func buildApplication(
-    _ api: API, host: String, port: Int, logger: Logger, onRunning: @escaping @Sendable (Int) async -> Void
+    _ api: API, _ served: [Route] = routes, host: String, port: Int, logger: Logger, onRunning: @escaping @Sendable (Int) async -> Void
 ) -> some ApplicationProtocol {
     let http = HTTP1Channel.Configuration(
         // Idle connections of clients that went away, and requests that trickle in, are closed after this.
@@ -115,12 +117,12 @@ func buildApplication(
         // Each connection takes a descriptor and some 20 kB; beyond this they wait to be accepted (law 11).
         availableConnectionsDelegate: MaximumAvailableConnections(4096))
     return Application(
-        router: buildRouter(api), server: .http1(configuration: http), configuration: configuration,
+        router: buildRouter(api, served), server: .http1(configuration: http), configuration: configuration,
         onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? port) }, logger: logger)
 }
 
 /// The routes, HEAD for each GET, and for every other method of their paths an answer that says which there are.
-func buildRouter(_ api: API) -> Router<ServerContext> {
+func buildRouter(_ api: API, _ routes: [Route] = routes) -> Router<ServerContext> {
     let router = Router(context: ServerContext.self, options: .autoGenerateHeadEndpoints)
     let figures = api.metrics.http
     router.add(middleware: Unmatched(journal: api.journal, figures: figures.unmatched, allowed: AllowedMethods(routes)))

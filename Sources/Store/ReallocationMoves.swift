@@ -78,5 +78,6 @@ extension Store {
                  AND s.period_start = \(reallocation.period?.start)
             WHERE b.organization_id = \(organization) AND b.id IN (\(from.id), \(to.id))
             """)
+        for budget in [from.id, to.id] { try connection.query(Store.reviewAlerts(of: budget, in: organization)) }
     }
 }
