@@ -19,15 +19,19 @@ import Testing
 
     private func use(_ world: World) async throws {
         let now = Instant.now()
-        let events: [JSON] = [("alice", "acme", 5), ("bob", "acme", 3), ("alice", nil, 1), (nil, "umbrella", 2)].enumerated().map {
-            index, event in
+        let calls: [(user: String?, customer: String?, input: Int64)] = [
+            ("alice", "acme", 5_000_000), ("bob", "acme", 3_000_000), ("alice", nil, 1_000_000), (nil, "umbrella", 2_000_000),
+        ]
+        var events: [JSON] = []
+        for (index, call) in calls.enumerated() {
+            let usage: JSON = ["input": .number(call.input), "cached_input": 0, "output": 1_000_000]
             var members: [(String, JSON)] = [
                 ("request_id", .string("e\(index)")), ("occurred_at", .string(now.adding(seconds: -Int64(index)).rfc3339)),
-                ("model", "model-a"), ("usage", ["input": .number(Int64(event.2) * 1_000_000), "cached_input": 0, "output": 1_000_000]),
+                ("model", "model-a"), ("usage", usage),
             ]
-            if let user = event.0 { members.append(("end_user", .string(user))) }
-            if let customer = event.1 { members.append(("tags", ["customer": .string(customer)])) }
-            return .object(members)
+            if let user = call.user { members.append(("end_user", .string(user))) }
+            if let customer = call.customer { members.append(("tags", .object([("customer", .string(customer))]))) }
+            events.append(.object(members))
         }
         let answer = try await world.caller.post("/v1/usage", ["events": .array(events)])
         #expect(answer.body["results"]?.array?.allSatisfy { $0["status"] == "booked" } == true, "\(answer)")
