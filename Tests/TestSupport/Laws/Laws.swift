@@ -98,7 +98,10 @@ package struct Laws: Sendable {
         guard let call = calls[name], setting.keys[key].project == name.project else { return Answer("reservation_unknown") }
         switch call.state {
         case .settled:
-            guard call.usage == usage, let first = call.settlement else { return Answer("reservation_resolved") }
+            // What was booked in one request was not settled by another.
+            guard case .call = call.content, call.usage == usage, let first = call.settlement else {
+                return Answer("reservation_resolved")
+            }
             return again(first)
         case .released: return Answer("reservation_resolved")
         case .open, .expired: return post(name, usage, now)
