@@ -122,17 +122,18 @@ public enum LedgerWrites {
                 INSERT INTO ledger_entries
                     (organization_id, id, reservation_id, attribution_id, occurred_at, booked_at, request_id, model, requested_model,
                      provider, service_tier, end_user, feature, tags, lines, cost, overage, draws, is_late, outcome,
-                     provider_request_id, latency_ms, version, substitutions)
+                     provider_request_id, latency_ms, version, substitutions, provider_usage)
                 SELECT * FROM unnest(
                     \(entries.map(\.0)), \(entries.map(\.2.id)), \(entries.map(\.1.id)), \(entries.map(\.1.attribution)),
                     \(entries.map(\.1.createdAt)), \(entries.map(\.2.bookedAt)), \(entries.map(\.1.request.text)),
                     \(entries.map(\.1.model)), \(entries.map(\.1.requestedModel)), \(entries.map(\.1.provider)),
-                    \(entries.map(\.1.serviceTier)), \(entries.map(\.1.endUser)), \(entries.map(\.1.feature)),
+                    \(entries.map { $0.2.report?.serviceTier ?? $0.1.serviceTier }), \(entries.map(\.1.endUser)), \(entries.map(\.1.feature)),
                     \(entries.map { $0.1.tags.map { JSONB(text: $0) } }), \(entries.map { EntryLine.encode($0.2.lines) }),
                     \(entries.map(\.2.cost)), \(entries.map(\.2.overage)), \(entries.map { Draw.encode($0.2.draws) }),
                     \(entries.map(\.2.isLate)), \(entries.map { $0.2.report?.outcome ?? "ok" }),
                     \(entries.map { $0.2.report?.providerRequestID }), \(entries.map { $0.2.report?.latencyMilliseconds }),
-                    \(entries.map { raised[$0.0] }), \(entries.map { Substitution.encode($0.1.substitutions) }))
+                    \(entries.map { raised[$0.0] }), \(entries.map { Substitution.encode($0.1.substitutions) }),
+                    \(entries.map { $0.2.report?.providerUsage.map { JSONB(text: $0) } }))
             )
             """
     }
