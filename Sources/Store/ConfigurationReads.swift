@@ -15,9 +15,9 @@ public enum ConfigurationReads {
     public static func queries(_ id: OrganizationID) -> [Query] {
         [
             "SELECT name, time_zone FROM organizations WHERE organization_id = \(id)",
-            "SELECT id, name, cost_center FROM teams WHERE organization_id = \(id)",
+            "SELECT id, name, cost_center, next_cost_center, next_cost_center_from FROM teams WHERE organization_id = \(id)",
             """
-            SELECT id, name, team_id, tier_id, cost_center, is_suspended FROM projects
+            SELECT id, name, team_id, tier_id, cost_center, next_cost_center, next_cost_center_from, is_suspended FROM projects
             WHERE organization_id = \(id) AND archived_at IS NULL
             """,
             """
@@ -25,7 +25,7 @@ public enum ConfigurationReads {
             WHERE organization_id = \(id) AND archived_at IS NULL
             """,
             """
-            SELECT id, name, project_id, environment, expires_at, revoked_at IS NOT NULL FROM api_keys
+            SELECT id, name, project_id, environment, expires_at, revoked_at IS NOT NULL, models FROM api_keys
             WHERE organization_id = \(id) AND revoked_at IS NULL
             """,
             """
@@ -40,6 +40,10 @@ public enum ConfigurationReads {
             """
             SELECT project_id, tier_id, model, ends_at FROM access_grants
             WHERE organization_id = \(id) AND revoked_at IS NULL AND ends_at > now()
+            """,
+            """
+            SELECT budget_id, period_start, amount FROM budget_shifts
+            WHERE organization_id = \(id) AND (period_end IS NULL OR period_end > now() - \(pricesKept)::text::interval)
             """,
         ]
     }
@@ -88,19 +92,20 @@ public enum ConfigurationReads {
         let (name, zoneName) = try head.decode(as: (String, String).self)
         guard let zone = Zone(zoneName) else { throw .decoding("an unknown time zone") }
         var teamNames: [TeamID: String] = [:]
-        var teamCostCenters: [TeamID: String] = [:]
+        var teamCostCenters: [TeamID: CostCenter] = [:]
         for row in results[1].rows {
-            let (id, name, costCenter) = try row.decode(as: (TeamID, String, String?).self)
+            let (id, name, present, next, from) = try row.decode(as: (TeamID, String, String?, String?, Instant?).self)
             teamNames[id] = name
-            teamCostCenters[id] = costCenter
+            teamCostCenters[id] = CostCenter(present, next: next, from: from)
         }
         var projects: [Project] = []
         for row in results[2].rows {
-            let (id, name, team, tier, costCenter, suspended) = try row.decode(
-                as: (ProjectID, String, TeamID, TierID, String?, Bool).self)
+            let (id, name, team, tier, present, next, from, suspended) = try row.decode(
+                as: (ProjectID, String, TeamID, TierID, String?, String?, Instant?, Bool).self)
             projects.append(
                 Project(
-                    id: id, name: name, team: team, tier: tier, costCenter: costCenter ?? teamCostCenters[team], isSuspended: suspended))
+                    id: id, name: name, team: team, tier: tier, costCenter: CostCenter(present, next: next, from: from),
+                    teamCostCenter: teamCostCenters[team] ?? CostCenter(nil), isSuspended: suspended))
         }
         var tiers: [Tier] = []
         for row in results[3].rows {
@@ -113,14 +118,17 @@ public enum ConfigurationReads {
         }
         var apiKeys: [APIKey] = []
         for row in results[4].rows {
-            let (id, name, project, environment, expires, revoked) = try row.decode(
-                as: (APIKeyID, String, ProjectID?, String, Instant?, Bool).self)
+            let (id, name, project, environment, expires, revoked, models) = try row.decode(
+                as: (APIKeyID, String, ProjectID?, String, Instant?, Bool, [String]?).self)
             apiKeys.append(
-                APIKey(id: id, name: name, project: project, environment: environment, expiresAt: expires, isRevoked: revoked))
+                APIKey(
+                    id: id, name: name, project: project, environment: environment, expiresAt: expires, isRevoked: revoked,
+                    models: models.map { $0.compactMap { Pattern($0) } }))
         }
         var budgets: [Budget] = []
         let bursts = try decodeBursts(results[6])
-        for row in results[5].rows { budgets.append(try decodeBudget(row, bursts)) }
+        let shifts = try BudgetShifts.decode(results[8])
+        for row in results[5].rows { budgets.append(try decodeBudget(row, bursts, shifts)) }
         return Configuration(
             organization: organization, organizationName: name, zone: zone, version: version, teamNames: teamNames, projects: projects,
             tiers: tiers, apiKeys: apiKeys, ownCatalogue: own.catalogue(), contracts: own.contracts(over: platform),
@@ -151,7 +159,9 @@ public enum ConfigurationReads {
         return bursts
     }
 
-    private static func decodeBudget(_ row: Row, _ bursts: [BudgetID: [BurstGrant]]) throws(PostgresError) -> Budget {
+    private static func decodeBudget(
+        _ row: Row, _ bursts: [BudgetID: [BurstGrant]], _ shifts: BudgetShifts.ByBudget
+    ) throws(PostgresError) -> Budget {
         let columns = try row.decode(
             as: (
                 BudgetID, String, TeamID?, ProjectID?, JSONB, String?, String, String,
@@ -169,7 +179,7 @@ public enum ConfigurationReads {
         if let column = columns.19 { finalCall = try FinalCall(column: column) }
         return Budget(
             id: columns.0, name: columns.1, scope: scope, match: match, per: columns.5.flatMap { BudgetPer(rawValue: $0) }, unit: unit,
-            rule: rule, amount: columns.10,
+            rule: rule, amount: columns.10, shifts: shifts[columns.0] ?? [:],
             thresholds: columns.11.map { Int($0) }, thresholdAmounts: columns.17, limitVersion: columns.12, enforcement: enforcement,
             activeFrom: columns.14, activeTo: columns.15, isArchived: columns.16, bursts: bursts[columns.0] ?? [], degrade: degrade,
             finalCall: finalCall, tier: columns.20)
