@@ -66,8 +66,6 @@ struct CheckTests {
             """
         ),
         ("alert_has_event", "DELETE FROM deliveries; DELETE FROM events"),
-        ("adjustments_are_entries", "UPDATE ledger_entries SET kind = 'credit', reservation_id = NULL"),
-        ("reversals_cancel", "UPDATE ledger_entries SET reverses_id = id"),
         (
             "closed_is_ledger",
             """
