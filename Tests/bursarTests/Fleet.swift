@@ -134,13 +134,25 @@ struct Fleet {
     func balances() async throws -> [Balance] {
         var balances: [Balance] = []
         for budget in budgets {
-            let periods = try JSON.parse(try await owner.read("/v1/budgets/\(budget)/periods"))["data"]?.array ?? []
+            let periods = try await read("/v1/budgets/\(budget)/periods")["data"]?.array ?? []
             balances.append(periods.first.map(Fleet.balance) ?? Balance())
         }
         return balances
     }
 
     func calls() async throws -> Int64 {
-        try JSON.parse(try await owner.read("/v1/statements/\(Instant.now().rfc3339.prefix(7))"))["calls"]?.int64 ?? -1
+        try await read("/v1/statements/\(Instant.now().rfc3339.prefix(7))")["calls"]?.int64 ?? -1
+    }
+
+    /// As any reader does who is answered 503: a connection that died with Postgres is found out when it is used next.
+    private func read(_ path: String) async throws -> JSON {
+        let head = RequestHead(host: owner.client.host, port: owner.client.port, apiKey: secrets.owner)
+        for _ in 0..<50 {
+            let answer = try await owner.client.send(head.request("GET", path))
+            if answer.status == 503 { continue }
+            #expect(answer.status == 200, "GET \(path)")
+            return try JSON.parse(answer.body)
+        }
+        throw CommandError("GET \(path): 503 again and again")
     }
 }
