@@ -10,6 +10,9 @@ public actor PostgresConnection {
     let logger: Logger
     /// libpq's handle; nil once closed. Not Sendable: the compiler keeps it on this actor's thread.
     var wire: Wire?
+    /// Sent with whatever begins a transaction here, as the first statement of it; its result is not shown. A pool takes it back with the
+    /// connection.
+    public var preamble: Query?
 
     nonisolated public var unownedExecutor: UnownedSerialExecutor { unsafe thread.asUnownedSerialExecutor() }
 
@@ -59,8 +62,15 @@ public actor PostgresConnection {
     ///
     /// Throws `.server` when COMMIT is answered `ROLLBACK` (a failure inside was swallowed), `.outcomeUnknown` when
     /// the connection is lost while COMMIT is on its way, `.misuse` inside a transaction.
-    public func transaction<T>(_ body: (isolated PostgresConnection) throws -> T) throws -> T {
-        try begin()
+    public func transaction<T>(_ body: (isolated PostgresConnection) throws -> T) throws -> T { try transaction(.begin, body) }
+
+    /// The same for reading: all of it sees the database as it was at one moment, and nothing can be written.
+    public func snapshot<T>(_ body: (isolated PostgresConnection) throws -> T) throws -> T {
+        try transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", body)
+    }
+
+    private func transaction<T>(_ begin: Query, _ body: (isolated PostgresConnection) throws -> T) throws -> T {
+        try self.begin(begin)
         let value: T
         do { value = try body(self) } catch { throw rolledBack(error) }
         try commit()
@@ -69,16 +79,16 @@ public actor PostgresConnection {
 
     /// The same for a body that leaves this connection's thread in between. The connection is its alone meanwhile.
     public func heldTransaction<T: Sendable>(_ body: (isolated PostgresConnection) async throws -> T) async throws -> T {
-        try begin()
+        try begin(.begin)
         let value: T
         do { value = try await body(self) } catch { throw rolledBack(error) }
         try commit()
         return value
     }
 
-    private func begin() throws(PostgresError) {
+    private func begin(_ begin: Query) throws(PostgresError) {
         guard try open().isIdle else { throw PostgresError(.misuse, "a transaction inside a transaction") }
-        try query(.begin)
+        try query(begin)
     }
 
     private func rolledBack(_ error: any Error) -> any Error {
@@ -122,7 +132,14 @@ public actor PostgresConnection {
 
     private func exchange(_ queries: [Query], framing: Wire.Framing) throws(PostgresError) -> [PostgresResult] {
         do {
-            return try open().exchange(queries, framing: framing)
+            let wire = try open()
+            guard let preamble, let first = queries.first, wire.isIdle else { return try wire.exchange(queries, framing: framing) }
+            let place = framing == .none && first.isBegin ? 1 : 0
+            var all = queries
+            all.insert(preamble, at: place)
+            var results = try wire.exchange(all, framing: framing)
+            results.remove(at: place)
+            return results
         } catch {
             dropIfLost()
             throw error

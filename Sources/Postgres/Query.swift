@@ -86,6 +86,9 @@ public struct Query: Sendable, ExpressibleByStringInterpolation {
         return word == "commit" || word == "end"
     }
 
+    /// Whether this begins a transaction by itself.
+    var isBegin: Bool { sql.hasPrefix("BEGIN") }
+
     static let begin: Query = "BEGIN"
     static let commit: Query = "COMMIT"
     static let rollback: Query = "ROLLBACK"

@@ -49,8 +49,8 @@ public func buildServices(
     let ledger = Ledger(
         settings.database, laneCount: settings.laneCount, sweepInterval: settings.sweepInterval, now: now,
         onAlerts: { dispatcher.wake() }, tracer: tracer, logger: logger)
-    let upkeep = Upkeep(settings.database, now: now, logger: logger)
-    let readiness = Readiness(settings.database, engineHindrance: { ledger.hindrance }, logger: logger)
+    let upkeep = Upkeep(settings.database.forEveryone, now: now, logger: logger)
+    let readiness = Readiness(settings.database.forEveryone, engineHindrance: { ledger.hindrance }, logger: logger)
     let open = OpenMetrics(store)
     let api = API(
         store: store, statements: Store(pool: statements, tracer: tracer),

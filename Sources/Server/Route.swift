@@ -29,11 +29,13 @@ struct Route: Sendable {
 
     /// Authenticates, authorizes, reads the body, and hands over to the handler.
     func respond(to request: Request, _ context: ServerContext, _ asked: inout Asked, _ api: API) async throws -> Response {
+        var api = api
         var credential = Credential.nobody
         var reach = Reach.everything
         if case .needs(let permission) = access {
             credential = try await api.authenticator.credential(of: request.headers[.authorization], cached: permission == .call)
             asked.credential = credential
+            api = api.walled(for: credential.organization)
             guard let permitted = credential.reach(permission) else { throw Problem(.forbidden, "This API key may not do that.") }
             reach = permitted
             try await api.check(reach, id: context.parameters.get("id"), of: credential)

@@ -1,0 +1,34 @@
+/// The second wall between tenants (law 8): each transaction states whose rows it is about, and row-level security (migration 0011)
+/// shows and takes no others, whatever the statements say.
+public import Budgets
+public import Postgres
+
+/// Whose rows a transaction sees and writes.
+public enum Tenants: Hashable, Sendable {
+    /// For work that is nobody's own: finding whose an API key is, sweeping, checking, delivering, and what operators do.
+    case everyone
+    case only([OrganizationID])
+
+    /// What a request of this organization's may see. The platform's are those of operators, who look after all organizations.
+    public init(of organization: OrganizationID) { self = organization == .platform ? .everyone : .only([organization]) }
+
+    /// Holds until the end of the Postgres transaction.
+    public var statement: Query { "SELECT set_config('bursar.organizations', \(text), true)" }
+
+    private var text: String {
+        switch self {
+        case .everyone: "*"
+        case .only(let organizations): "{\(organizations.map(\.hexadecimal).joined(separator: ","))}"
+        }
+    }
+}
+
+extension PostgresConfiguration {
+    /// For sessions all of whose transactions are about everyone.
+    public var forEveryone: PostgresConfiguration {
+        var everyone = self
+        everyone.settings["bursar.organizations"] = "*"
+        everyone.alteringSQL = nil  // takes the first wall away, and here is no second one
+        return everyone
+    }
+}
