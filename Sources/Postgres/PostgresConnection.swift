@@ -10,9 +10,11 @@ public actor PostgresConnection {
     let logger: Logger
     /// libpq's handle; nil once closed. Not Sendable: the compiler keeps it on this actor's thread.
     var wire: Wire?
-    /// Sent with whatever begins a transaction here, as the first statement of it; its result is not shown. A pool takes it back with the
-    /// connection.
+    /// Runs as the first statement of every transaction here, in the same round trip; its result is not shown. A pool takes it back with
+    /// the connection.
     public var preamble: Query?
+    /// A transaction has begun, and nothing was asked in it yet.
+    private var isPreambleDue = false
 
     nonisolated public var unownedExecutor: UnownedSerialExecutor { unsafe thread.asUnownedSerialExecutor() }
 
@@ -62,15 +64,8 @@ public actor PostgresConnection {
     ///
     /// Throws `.server` when COMMIT is answered `ROLLBACK` (a failure inside was swallowed), `.outcomeUnknown` when
     /// the connection is lost while COMMIT is on its way, `.misuse` inside a transaction.
-    public func transaction<T>(_ body: (isolated PostgresConnection) throws -> T) throws -> T { try transaction(.begin, body) }
-
-    /// The same for reading: all of it sees the database as it was at one moment, and nothing can be written.
-    public func snapshot<T>(_ body: (isolated PostgresConnection) throws -> T) throws -> T {
-        try transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", body)
-    }
-
-    private func transaction<T>(_ begin: Query, _ body: (isolated PostgresConnection) throws -> T) throws -> T {
-        try self.begin(begin)
+    public func transaction<T>(_ body: (isolated PostgresConnection) throws -> T) throws -> T {
+        try begin()
         let value: T
         do { value = try body(self) } catch { throw rolledBack(error) }
         try commit()
@@ -79,16 +74,16 @@ public actor PostgresConnection {
 
     /// The same for a body that leaves this connection's thread in between. The connection is its alone meanwhile.
     public func heldTransaction<T: Sendable>(_ body: (isolated PostgresConnection) async throws -> T) async throws -> T {
-        try begin(.begin)
+        try begin()
         let value: T
         do { value = try await body(self) } catch { throw rolledBack(error) }
         try commit()
         return value
     }
 
-    private func begin(_ begin: Query) throws(PostgresError) {
+    private func begin() throws(PostgresError) {
         guard try open().isIdle else { throw PostgresError(.misuse, "a transaction inside a transaction") }
-        try query(begin)
+        try query(.begin)
     }
 
     private func rolledBack(_ error: any Error) -> any Error {
@@ -133,8 +128,11 @@ public actor PostgresConnection {
     private func exchange(_ queries: [Query], framing: Wire.Framing) throws(PostgresError) -> [PostgresResult] {
         do {
             let wire = try open()
-            guard let preamble, let first = queries.first, wire.isIdle else { return try wire.exchange(queries, framing: framing) }
-            let place = framing == .none && first.isBegin ? 1 : 0
+            guard let preamble, wire.isIdle || isPreambleDue else { return try wire.exchange(queries, framing: framing) }
+            // Behind what may stand before the first query only.
+            let place = queries.firstIndex { !$0.comesFirst }
+            isPreambleDue = place == nil && !queries.isEmpty
+            guard let place else { return try wire.exchange(queries, framing: framing) }
             var all = queries
             all.insert(preamble, at: place)
             var results = try wire.exchange(all, framing: framing)

@@ -35,7 +35,7 @@ public func buildServices(
     _ settings: ServerSettings, now: @escaping @Sendable () -> Instant = { Instant.now() }, logger: Logger,
     onRunning: @escaping @Sendable (Int) async -> Void = { _ in }
 ) throws -> [any Service] {
-    let sealer = try Sealer(masterKey: settings.secretKey)
+    let sealer = try Sealer(masterKey: settings.secretKeys.first ?? [], oldKeys: Array(settings.secretKeys.dropFirst()))
     let allowed = try settings.allowTargets.map { text in
         guard let block = CIDR(text) else { throw SettingsFault(description: "«\(text)» is no block of addresses such as 10.0.0.0/8") }
         return block

@@ -33,7 +33,8 @@ struct Route: Sendable {
         var credential = Credential.nobody
         var reach = Reach.everything
         if case .needs(let permission) = access {
-            credential = try await api.authenticator.credential(of: request.headers[.authorization], cached: permission == .call)
+            credential = try await api.authenticator.credential(
+                of: request.headers[.authorization], from: context.address, at: api.now(), cached: permission == .call)
             asked.credential = credential
             api = api.walled(for: credential.organization)
             guard let permitted = credential.reach(permission) else { throw Problem(.forbidden, "This API key may not do that.") }

@@ -64,11 +64,11 @@ extension Store {
         seal: @Sendable (Answer) async throws -> [UInt8]
     ) async throws -> Written<Answer> {
         try await refusing {
-            try await withConnection { connection in
+            try await pool.withConnection { connection in
                 try await connection.heldTransaction { connection in
                     try connection.query(author.statement)
                     if let repeatable, let sealed = try Store.first(repeatable, by: author, connection) { return .repeated(sealed: sealed) }
-                    let answer = try await body(Store(pool: self.pool, bound: connection, tracer: self.tracer, tenants: self.tenants))
+                    let answer = try await body(Store(pool: self.pool, bound: connection, tracer: self.tracer))
                     if let repeatable { try Store.keep(try await seal(answer), of: repeatable, by: author, connection) }
                     return .done(answer)
                 }

@@ -169,7 +169,7 @@ extension Store {
                 """)
         }
         let all = queries
-        return try await withConnection { connection in try connection.flight(all)[0].affected == 1 }
+        return try await pool.withConnection { connection in try connection.flight(all)[0].affected == 1 }
     }
 }
 

@@ -44,7 +44,7 @@ extension Store {
 
     /// Reads what is open. Costs in proportion to the calls of the last minutes, for which it is given two seconds.
     public func openFigures() async throws -> OpenFigures {
-        try await withConnection(deadline: .seconds(1)) { connection in
+        try await pool.withConnection(deadline: .seconds(1)) { connection in
             let results = try connection.flight([
                 "SET TRANSACTION READ ONLY", "SET LOCAL statement_timeout = '2s'",
                 """

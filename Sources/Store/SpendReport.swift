@@ -34,8 +34,9 @@ extension Store {
         of organization: OrganizationID, in spans: [StatementSpan], by dimensions: [SpendDimension]
     ) async throws -> [SpendRow]? {
         precondition(dimensions.count <= 2, "a report by more than two dimensions")
-        return try await withConnection { connection in
-            try connection.snapshot { connection in
+        return try await pool.withConnection { connection in
+            try connection.transaction { connection in
+                try connection.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
                 let position = try RollUps.decodePosition(try connection.query(RollUps.position(organization)))
                 let rows = try connection.query(SpendReport.query(organization, spans, dimensions, position)).rows
                 guard rows.count <= Store.maximumSpendRows else { return nil }

@@ -74,7 +74,7 @@ extension Store {
     public func statementRows(
         of organization: OrganizationID, in span: StatementSpan, page: @Sendable ([StatementRow]) async throws -> Void
     ) async throws -> StatementTotal {
-        try await withConnection { connection in
+        try await pool.withConnection { connection in
             try connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             do {
                 let total = try Statements.decodeTotal(try connection.query(Statements.total(organization, span)))
@@ -99,8 +99,9 @@ extension Store {
     public func statementSummary(
         of organization: OrganizationID, in span: StatementSpan
     ) async throws -> (total: StatementTotal, teams: [StatementTeam]) {
-        try await withConnection { connection in
-            try connection.snapshot { connection in
+        try await pool.withConnection { connection in
+            try connection.transaction { connection in
+                try connection.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
                 let position = try RollUps.decodePosition(try connection.query(RollUps.position(organization)))
                 let teams = try connection.query(Statements.teams(organization, span, position)).rows.map { row in
                     let (team, name, costCenter, requests, cost) = try row.decode(as: (TeamID, String, String, Int64, Money).self)

@@ -7,40 +7,26 @@ public import Tracing
 
 /// Reads and changes the configuration of organizations.
 public struct Store: Sendable {
-    public let pool: PostgresPool
+    public let pool: TenantPool
     /// The connection of the transaction that this store works in; nil: each change is a transaction of its own.
     let bound: PostgresConnection?
     let tracer: (any Tracer)?
-    /// Whose rows its transactions see.
-    let tenants: Tenants
 
     /// A store for everyone; `store(of:)` narrows it down.
     /// - Parameter tracer: Nil unless operations are to be traced: then nothing is spent on it.
     public init(pool: PostgresPool, tracer: (any Tracer)? = nil) {
-        self.init(pool: pool, bound: nil, tracer: tracer, tenants: .everyone)
-    }
-
-    init(pool: PostgresPool, bound: PostgresConnection?, tracer: (any Tracer)?, tenants: Tenants) {
-        self.pool = pool
-        self.bound = bound
-        self.tracer = tracer
-        self.tenants = tenants
+        self.init(pool: TenantPool(pool: pool, tenants: .everyone), bound: nil, tracer: tracer)
     }
 
     /// The same, on the organization's side of the wall: for all that a request does.
     public func store(of organization: OrganizationID) -> Store {
-        Store(pool: pool, bound: bound, tracer: tracer, tenants: Tenants(of: organization))
+        Store(pool: TenantPool(pool: pool.pool, tenants: Tenants(of: organization)), bound: bound, tracer: tracer)
     }
 
-    /// Lends a connection on which every transaction states the tenants.
-    func withConnection<Value: Sendable>(
-        deadline: Duration = .seconds(5), _ body: @Sendable (isolated PostgresConnection) async throws -> Value
-    ) async throws -> Value {
-        let statement = tenants.statement
-        return try await pool.withConnection(deadline: deadline) { connection in
-            connection.preamble = statement
-            return try await body(connection)
-        }
+    init(pool: TenantPool, bound: PostgresConnection?, tracer: (any Tracer)?) {
+        self.pool = pool
+        self.bound = bound
+        self.tracer = tracer
     }
 
     /// Runs an operation inside a span with its name.
@@ -79,7 +65,7 @@ public struct Store: Sendable {
         try await traced(operation) {
             try await refusing {
                 if let bound { return try await bound.run(change) }
-                return try await withConnection { connection in try connection.transaction(change) }
+                return try await pool.withConnection { connection in try connection.transaction(change) }
             }
         }
     }
@@ -99,7 +85,7 @@ public struct Store: Sendable {
     ) async throws -> Value {
         try await traced(operation) {
             if let bound { return try await bound.run(body) }
-            return try await withConnection { connection in try body(connection) }
+            return try await pool.withConnection { connection in try body(connection) }
         }
     }
 

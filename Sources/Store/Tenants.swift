@@ -23,6 +23,26 @@ public enum Tenants: Hashable, Sendable {
     }
 }
 
+/// A pool on whose connections every transaction states the same tenants.
+public struct TenantPool: Sendable {
+    let pool: PostgresPool
+    let tenants: Tenants
+
+    /// As `PostgresPool.withConnection`.
+    public func withConnection<Value: Sendable>(
+        deadline: Duration = .seconds(5), _ body: @Sendable (isolated PostgresConnection) async throws -> Value
+    ) async throws -> Value {
+        let statement = tenants.statement
+        return try await pool.withConnection(deadline: deadline) { connection in
+            connection.preamble = statement
+            return try await body(connection)
+        }
+    }
+
+    /// As `PostgresPool.shutdown`.
+    public func shutdown() async { await pool.shutdown() }
+}
+
 extension PostgresConfiguration {
     /// For sessions all of whose transactions are about everyone.
     public var forEveryone: PostgresConfiguration {

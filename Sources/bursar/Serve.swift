@@ -38,14 +38,14 @@ struct Serve: AsyncParsableCommand {
         let logger = Logger(label: "bursar")
         switch found.database.place {
         case .external(let configuration):
-            try await serve(found.settings(database: configuration, secretKey: found.secretKey ?? []), embedded: nil, logger: logger)
+            try await serve(found.settings(database: configuration, secretKeys: found.secretKeys ?? []), embedded: nil, logger: logger)
         case .embedded(let directory):
             Terminal.progress("Starting Postgres in \(directory) (the first time takes a few seconds)")
             let postgres = try await EmbeddedPostgres.start(in: directory, logger: logger)
             do {
-                let key = try found.secretKey ?? SecretKey.makeOrRead(in: directory)
+                let keys = try found.secretKeys ?? SecretKey.makeOrRead(in: directory)
                 try await prepare(postgres.configuration, logger: logger)
-                let settings = found.settings(database: postgres.configuration.asService, secretKey: key)
+                let settings = found.settings(database: postgres.configuration.asService, secretKeys: keys)
                 try await serve(settings, embedded: postgres, logger: logger)
                 await postgres.stop()
             } catch {
