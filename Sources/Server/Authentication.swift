@@ -37,8 +37,8 @@ final class Authenticator: Sendable {
         let presented = Authenticator.bearer(header)
         let hash = presented.flatMap { APIKeySecret($0) }?.sha256
         let shown = String((presented ?? "").prefix(Authenticator.shownLength))
-        let (known, wait) = memory.withLock { memory in
-            if let hash, cached, let known = memory.credentials[hash] { return (known as Credential?, nil as Int64?) }
+        let (known, wait) = memory.withLock { memory -> (Credential?, Int64?) in
+            if let hash, cached, let known = memory.credentials[hash] { return (known, nil) }
             if let hash, memory.good.contains(hash) { return (nil, nil) }
             return (nil, memory.throttle.wait(address: address, key: shown, at: now))
         }

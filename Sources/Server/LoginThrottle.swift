@@ -20,7 +20,7 @@ struct LoginThrottle {
 
     /// Whole seconds until the next attempt is listened to, 1 to 60; nil when it may be made now.
     func wait(address: String, key: String, at now: Instant) -> Int64? {
-        [(address, Self.failuresPerAddress), ("\(address) \(key)", Self.failuresPerKey)].compactMap { name, limit in
+        [(address, Self.failuresPerAddress), ("\(address) \(key)", Self.failuresPerKey)].compactMap { name, limit -> Int64? in
             guard let window = windows[name], window.failures >= limit, window.end > now else { return nil }
             return (window.end.microseconds - now.microseconds + 999_999) / 1_000_000
         }.max()

@@ -1,6 +1,6 @@
 /// Changing the master key (design §10): everything that an old key sealed is sealed with the new one, while the service is at work.
 import Budgets
-public import Postgres
+import Postgres
 
 extension Store {
     /// What became of the sealed values.
