@@ -62,9 +62,11 @@ struct WallsTests {
                 try await service.query("UPDATE teams SET organization_id = \(theirs), name = 'M'")
             }
             #expect(moved?.sqlState == "42501")
-            #expect(try await service.query("UPDATE teams SET name = 'M' WHERE organization_id = \(theirs)").affected == 0)
-            #expect(try await service.query("DELETE FROM teams WHERE organization_id = \(theirs)").affected == 0)
-            #expect(try await owner.query("SELECT 1 FROM teams WHERE name = 'N'").affected == 2)
+            let changed = try await service.query("UPDATE teams SET name = 'M' WHERE organization_id = \(theirs)")
+            let removed = try await service.query("DELETE FROM teams WHERE organization_id = \(theirs)")
+            #expect(changed.affected == 0 && removed.affected == 0)
+            let left = try await owner.query("SELECT name FROM teams WHERE name = 'N'")
+            #expect(left.rows.count == 2)
         }
     }
 
