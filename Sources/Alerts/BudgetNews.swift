@@ -1,15 +1,11 @@
-/// A budget's event as people read it: the same words on every channel, taken from the immutable body and from nowhere else
-/// (a delivery that looked up the present state would change what the event means).
+/// What the bodies of `budget.threshold_reached`, `budget.exceeded` and `budget.recovered` say, in words.
 public import Budgets
 public import JSON
+import Store
 
-/// What the body of `budget.threshold_reached` and `budget.exceeded` says.
 public struct BudgetNews: Sendable {
-    public let event: String
     public let type: String
-    public let occurredAt: Instant
     public let organization: String
-    public let organizationName: String
     public let zone: Zone
     public let budget: String
     public let budgetName: String
@@ -20,68 +16,106 @@ public struct BudgetNews: Sendable {
     public let period: String
     public let enforcement: String
     public let subject: String?
-    public let threshold: Int64
+    /// The percentage reached; nil where it is an amount, and in a recovery.
+    public let threshold: Int64?
+    public let thresholdAmount: Amount?
     public let periodStart: String
+    public let occurredAt: Instant
     public let resetsAt: Instant?
     public let amount: Amount
     public let settled: Amount
     /// Two fraction digits, rounded down.
     public let usedPercent: String
-    public let severity: Severity
-    public let superseded: [Int64]
+    public let projected: Amount?
+    public let exhaustsAt: Instant?
+    /// Lower thresholds that were passed at the same time, as words.
+    public let superseded: [String]
+    /// In a recovery: `new_period`, `limit_raised`, `burst_active` or `budget_archived`.
+    public let reason: String?
+    /// In a recovery: which incidents end, of `warn` and `block`.
+    public let levels: [String]
 
     /// Reads a body; nil when it is no budget's event or lacks something.
     public init?(_ body: JSON) {
-        guard let event = body["id"]?.string, let type = body["type"]?.string,
-            let occurredAt = body["occurred_at"]?.string.flatMap({ Instant(rfc3339: $0) }),
-            let organization = body["organization"]?["id"]?.string, let organizationName = body["organization"]?["name"]?.string,
+        guard let type = body["type"]?.string, let organization = body["organization"]?["id"]?.string,
             let budget = body["budget"], let budgetID = budget["id"]?.string, let budgetName = budget["name"]?.string,
             let scope = budget["scope"]?.object?.first(where: { ["organization", "team", "project"].contains($0.name) })?.name,
             let unit = budget["unit"]?.string.flatMap({ BudgetUnit(rawValue: $0) }), let period = budget["period"]?.string,
-            let enforcement = budget["enforcement"]?.string, let threshold = body["threshold"]?.int64,
-            let periodStart = body["period_start"]?.string, let amount = body["amount"]?.string.flatMap({ Amount($0) }),
-            let settled = body["settled"]?.string.flatMap({ Amount($0) }), let usedPercent = body["used_percent"]?.string,
-            let severity = body["severity"]?.string.flatMap({ Severity(rawValue: $0) })
+            let enforcement = budget["enforcement"]?.string, let periodStart = body["period_start"]?.string,
+            let occurredAt = body["occurred_at"]?.string.flatMap({ Instant(rfc3339: $0) }),
+            let amount = body["amount"]?.string.flatMap({ Amount($0) }), let settled = body["settled"]?.string.flatMap({ Amount($0) }),
+            let usedPercent = body["used_percent"]?.string
         else { return nil }
-        self.event = event
         self.type = type
-        self.occurredAt = occurredAt
         self.organization = organization
-        self.organizationName = organizationName
         zone = body["organization"]?["time_zone"]?.string.flatMap { Zone($0) } ?? .utc
         self.budget = budgetID
-        self.budgetName = budgetName
+        self.budgetName = singleLine(budgetName)
         self.scope = scope
-        scopeName = budget["scope"]?["name"]?.string ?? ""
+        scopeName = singleLine(budget["scope"]?["name"]?.string ?? "")
         self.unit = unit
         self.period = period
         self.enforcement = enforcement
-        subject = body["subject"]?.string
-        self.threshold = threshold
+        subject = body["subject"]?.string.map(singleLine)
+        threshold = body["threshold"]?.int64
+        thresholdAmount = body["threshold_amount"]?.string.flatMap { Amount($0) }
         self.periodStart = periodStart
+        self.occurredAt = occurredAt
         resetsAt = body["resets_at"]?.string.flatMap { Instant(rfc3339: $0) }
         self.amount = amount
         self.settled = settled
         self.usedPercent = usedPercent
-        self.severity = severity
-        superseded = body["superseded"]?.array?.compactMap(\.int64) ?? []
+        projected = body["projected"]?.string.flatMap { Amount($0) }
+        exhaustsAt = body["exhausts_at"]?.string.flatMap { Instant(rfc3339: $0) }
+        superseded =
+            (body["superseded"]?.array?.compactMap(\.int64) ?? []).map { "\($0)%" }
+            + (body["superseded_amounts"]?.array ?? []).compactMap { $0.string.flatMap { Amount($0) } }.map { display($0, unit: unit) }
+        reason = body["reason"]?.string
+        levels = body["levels"]?.array?.compactMap(\.string) ?? []
+        guard threshold != nil || thresholdAmount != nil || reason != nil else { return nil }
     }
 }
 
 extension BudgetNews {
-    public var isExceeded: Bool { threshold >= 100 }
+    public var isExceeded: Bool { threshold.map { $0 >= 100 } ?? false }
 
-    /// One line: `Budget 90% used: Search monthly`.
-    public var title: String { isExceeded ? "Budget used up: \(plainBudgetName)" : "Budget \(threshold)% used: \(plainBudgetName)" }
-
-    /// One sentence, for notifications and summaries.
-    public var summary: String {
-        let whom = subject.map { ", \(singleLine($0))" } ?? ""
-        return "[\(threshold)%] \(whose)\(whom): \(used) of \(whole) used (\(plainBudgetName)). \(consequence)"
+    public var title: String {
+        if reason != nil { return "Budget recovered: \(budgetName)" }
+        if isExceeded { return "Budget used up: \(budgetName)" }
+        return "Budget \(mark) used: \(budgetName)"
     }
 
+    public var summary: String {
+        let whom = subject.map { ", \($0)" } ?? ""
+        let head = reason == nil ? "[\(mark)]" : "[recovered]"
+        return "\(head) \(whose)\(whom): \(used) of \(whole) used (\(budgetName)). \(consequence)"
+    }
+
+    var facts: [(label: String, value: String)] {
+        var facts = [("Used", "\(used) of \(whole) (\(usedPercent)%)"), ("Resets", resets)]
+        if let projected, reason == nil {
+            let when = exhaustsAt.map { ", used up \(localText($0))" } ?? ""
+            facts.append(("Projected", display(projected, unit: unit) + when))
+        }
+        facts += [("Scope", whose), ("Period", period)]
+        if let subject { facts.append(("Subject", subject)) }
+        return facts
+    }
+
+    /// `Top project: Ranker, $3,012.10 (66%)`, of what was used.
+    func fact(_ spender: TopSpender) -> (label: String, value: String) {
+        let label = "Top \(spender.dimension == .apiKey ? "API key" : spender.dimension.rawValue)"
+        let cost = Amount(pico: spender.cost.pico)
+        guard settled >= cost, settled > .zero else { return (label, singleLine(spender.name)) }
+        let share = Budgets.usedPercent(settled: cost, amount: settled).prefix { $0 != "." }
+        return (label, "\(singleLine(spender.name)), \(display(cost, unit: unit)) (\(share)%)")
+    }
+
+    /// What was reached: `90%`, or an amount.
+    private var mark: String { threshold.map { "\($0)%" } ?? thresholdAmount.map { display($0, unit: unit) } ?? "" }
+
     /// `organization Acme`, `team Search`.
-    public var whose: String { scopeName.isEmpty ? scope : "\(scope) \(singleLine(scopeName))" }
+    public var whose: String { scopeName.isEmpty ? scope : "\(scope) \(scopeName)" }
     public var used: String { display(settled, unit: unit) }
     public var whole: String { display(amount, unit: unit) }
     /// In the organization's zone: `2026-12-01 00:00 Europe/Berlin`.
@@ -89,15 +123,20 @@ extension BudgetNews {
 
     /// What happens next.
     public var consequence: String {
+        switch reason {
+        case "new_period": return "A new period has begun."
+        case "limit_raised": return "The limit was raised. Calls are admitted."
+        case "burst_active": return "A burst gives room. Calls are admitted."
+        case .some: return "The budget was put away."
+        case nil: break
+        }
         switch (enforcement, isExceeded) {
-        case ("block", true): resetsAt == nil ? "Calls are refused." : "Calls are refused until \(resets)."
-        case ("block", false): "Calls are refused at 100%."
-        case ("warn", _): "Calls are not refused: this budget only warns."
-        default: "Calls are not refused: this budget only watches."
+        case ("block", true): return resetsAt == nil ? "Calls are refused." : "Calls are refused until \(resets)."
+        case ("block", false): return "Calls are refused at 100%."
+        case ("warn", _): return "Calls are not refused: this budget only warns."
+        default: return "Calls are not refused: this budget only watches."
         }
     }
-
-    private var plainBudgetName: String { singleLine(budgetName) }
 
     private func localText(_ instant: Instant) -> String {
         let local = instant.adding(seconds: zone.offsetSeconds(at: instant)).rfc3339

@@ -1,8 +1,27 @@
 /// One attempt: opens the endpoint's credentials, builds the message, sends it, and says what is to become of the delivery.
 import Budgets
 import JSON
-import Outbound
-import Store
+public import Outbound
+public import Store
+
+/// What all attempts need beside the delivery itself.
+public struct Sending: Sendable {
+    let store: Store
+    let sealer: Sealer
+    let outbound: OutboundClient
+    /// Nil: e-mail cannot be sent.
+    let mail: MailServer?
+    /// How people reach this server; nil: no links.
+    let publicURL: String?
+
+    public init(store: Store, sealer: Sealer, outbound: OutboundClient, mail: MailServer? = nil, publicURL: String? = nil) {
+        self.store = store
+        self.sealer = sealer
+        self.outbound = outbound
+        self.mail = mail
+        self.publicURL = publicURL
+    }
+}
 
 struct DeliveryAttempt: Sendable {
     let fate: DeliveryFate
@@ -10,83 +29,61 @@ struct DeliveryAttempt: Sendable {
     let record: AttemptRecord?
     /// Why it is not delivered, in words fit for the tenant.
     let reason: String?
+    /// Set when nothing more can go to this endpoint, and why.
+    var disables: String?
 
     /// Nil when this process is going down: nobody judged the delivery, so the next sender takes it over.
-    static func make(_ delivery: ClaimedDelivery, sealer: Sealer, outbound: OutboundClient) async -> DeliveryAttempt? {
-        guard delivery.isWanted else { return DeliveryAttempt(unsent: .cancelled, "endpoint disabled or archived") }
-        let credentials: EndpointCredentials
+    static func make(_ delivery: ClaimedDelivery, _ sending: Sending, at now: Instant) async -> DeliveryAttempt? {
+        if let why = delivery.unwanted { return DeliveryAttempt(fate: .cancelled, record: nil, reason: why) }
+        let messages: [Message]
         do {
-            credentials = try delivery.credentials(sealer)
+            let credentials = try delivery.credentials(sending.sealer)
+            messages = try await Message.all(of: delivery, credentials, sending, at: now)
+        } catch let error as Message.Unsendable {
+            return DeliveryAttempt(fate: .failed, record: nil, reason: error.reason)
         } catch {
-            // An operator's mistake, such as another master key: it may be put right while the schedule lasts.
-            return DeliveryAttempt(unsent: retry(delivery, wish: nil), "endpoint cannot be opened: \(error)")
+            // An operator's mistake, such as another master key, or Postgres away: it may be put right while the schedule lasts.
+            return DeliveryAttempt(fate: retry(delivery, wish: nil), record: nil, reason: "endpoint cannot be opened: \(error)")
         }
-        guard let body = try? JSON.parse(delivery.body), let request = request(body, delivery, credentials) else {
-            return DeliveryAttempt(unsent: .failed, "event cannot be read")
-        }
+        guard !messages.isEmpty else { return DeliveryAttempt(fate: .cancelled, record: nil, reason: "nothing to resolve") }
         let start = ContinuousClock.now
-        let outcome: Result<OutboundResponse, OutboundError>
-        do { outcome = .success(try await outbound.send(request)) } catch { outcome = .failure(error) }
-        if case .failure(.cancelled) = outcome { return nil }
-        if case .failure(.stopped) = outcome { return nil }
-        return DeliveryAttempt(
-            delivery, Verdict.of(outcome, from: credentials.kind, at: .now()), outcome, took: ContinuousClock.now - start,
-            secrets: credentials.secrets)
+        var last: DeliveryAttempt?
+        // More than one only where incidents of several routing keys are to be resolved: each can be repeated without harm.
+        for message in messages {
+            let outcome = await message.send(sending.outbound)
+            if case .failure(.cancelled) = outcome { return nil }
+            if case .failure(.stopped) = outcome { return nil }
+            last = judge(delivery, outcome, at: now, took: ContinuousClock.now - start, secrets: message.secrets)
+            guard last?.fate == .delivered else { break }
+        }
+        return last
     }
 
-    private init(unsent fate: DeliveryFate, _ reason: String) {
-        self.fate = fate
-        self.reason = reason
-        record = nil
-    }
-
-    private init(
-        _ delivery: ClaimedDelivery, _ verdict: Verdict, _ outcome: Result<OutboundResponse, OutboundError>, took duration: Duration,
+    private static func judge(
+        _ delivery: ClaimedDelivery, _ outcome: Result<OutboundResponse, OutboundError>, at now: Instant, took duration: Duration,
         secrets: [String]
-    ) {
+    ) -> DeliveryAttempt {
+        let verdict = Verdict.of(outcome, from: delivery.kind, at: now)
+        let fate: DeliveryFate
+        var reason: String?
+        var disables: String?
         switch verdict {
-        case .delivered: (fate, reason) = (.delivered, nil)
-        case .retry(let why, let wish): (fate, reason) = (DeliveryAttempt.retry(delivery, wish: wish), why)
+        case .delivered: fate = .delivered
+        case .retry(let why, let wish): (fate, reason) = (retry(delivery, wish: wish), why)
         case .failed(let why): (fate, reason) = (.failed, why)
-        case .disableEndpoint(let why): (fate, reason) = (.endpointDisabled(reason: why), why)
+        case .disableEndpoint(let why): (fate, reason, disables) = (.failed, why, why)
         }
         let response = try? outcome.get()
-        record = AttemptRecord(
+        let record = AttemptRecord(
             duration: duration, status: response?.status, outcome: reason ?? "delivered",
-            response: response.map { scrubbed($0.body, of: secrets) })
+            response: response.map { scrubbed($0.body, of: secrets) }, isWell: verdict.isWell)
+        return DeliveryAttempt(fate: fate, record: record, reason: reason, disables: disables)
     }
 
     private static func retry(_ delivery: ClaimedDelivery, wish: Duration?) -> DeliveryFate {
         var generator = SystemRandomNumberGenerator()
-        return RetrySchedule.delay(afterAttempt: Int(delivery.attempt), wish: wish, using: &generator).map { .retry(after: $0) } ?? .failed
-    }
-
-    private static func request(_ body: JSON, _ delivery: ClaimedDelivery, _ credentials: EndpointCredentials) -> OutboundRequest? {
-        var headers = [Header("Content-Type", "application/json"), Header("User-Agent", "Bursar")]
-        let message: JSON?
-        switch credentials {
-        case .slack: message = SlackMessage.make(body)
-        case .pagerduty(_, let routingKey): message = PagerDutyMessage.make(body, routingKey: routingKey)
-        case .webhook: message = WebhookMessage.make(body)
-        }
-        guard let bytes = message?.bytes else { return nil }
-        if case .webhook(_, let secret) = credentials {
-            headers += WebhookMessage.headers(id: delivery.event.description, at: .now(), body: bytes, secret: secret)
-        }
-        return OutboundRequest(url: credentials.url, headers: headers, body: bytes)
-    }
-}
-
-extension EndpointCredentials {
-    /// What must not come back in a log because a receiver repeats it.
-    fileprivate var secrets: [String] {
-        // A receiver knows itself by the path; Slack's is the credential.
-        let path = url.split(separator: "/", maxSplits: 2).dropFirst(2).first.flatMap { $0.count >= 8 ? [String($0)] : nil } ?? []
-        switch self {
-        case .slack: return [url] + path
-        case .pagerduty(_, let routingKey): return [url, routingKey]
-        case .webhook(_, let secret): return [url, secret.revealed] + path
-        }
+        return RetrySchedule.delay(afterAttempt: Int(delivery.scheduledAttempt), wish: wish, using: &generator).map { .retry(after: $0) }
+            ?? .failed
     }
 }
 

@@ -10,43 +10,40 @@ public enum PagerDutyMessage {
     static let summaryLimit = 1024
     static let deduplicationLimit = 255
 
-    /// The event that triggers an incident; nil when the body cannot be read.
-    public static func make(_ body: JSON, routingKey: String) -> JSON? {
-        guard let news = BudgetNews(body) else { return general(body, routingKey: routingKey) }
-        let payload: JSON = [
-            "summary": .string(news.summary.shortened(to: summaryLimit)), "source": .string("bursar/\(news.organization)"),
-            "severity": .string(news.severity.rawValue), "timestamp": .string(news.occurredAt.rfc3339),
-            "component": .string(singleLine(news.budgetName)), "group": .string(singleLine(news.organizationName)),
-            "class": .string(news.type), "custom_details": body,
+    /// The event that triggers an incident.
+    public static func trigger(_ notice: Notice, _ body: JSON, routingKey: String) -> JSON {
+        let news = BudgetNews(body)
+        let payload: JSON.Object = JSON.Object([
+            ("summary", .string(notice.summary.shortened(to: summaryLimit))), ("source", .string("bursar/\(notice.organization)")),
+            ("severity", .string(notice.severity.rawValue)), ("timestamp", .string(notice.occurredAt.rfc3339)),
+            ("component", .string(news?.budgetName ?? "bursar")), ("group", .string(notice.organizationName)),
+            ("class", .string(notice.type)), ("custom_details", body),
+        ])
+        var event = JSON.Object([
+            ("routing_key", .string(routingKey)), ("event_action", "trigger"),
+            ("dedup_key", .string(news.map { deduplicationKey($0, isExceeded: $0.isExceeded) } ?? "bursar/\(notice.event)")),
+            ("client", "Bursar"), ("payload", .object(payload)),
+        ])
+        if let link = notice.link {
+            event["client_url"] = .string(link)
+            event["links"] = [["href": .string(link), "text": "Open"]]
+        }
+        return .object(event)
+    }
+
+    /// The event that ends an incident. It must carry the routing key that triggered it.
+    public static func resolve(_ news: BudgetNews, isExceeded: Bool, routingKey: String) -> JSON {
+        [
+            "routing_key": .string(routingKey), "event_action": "resolve",
+            "dedup_key": .string(deduplicationKey(news, isExceeded: isExceeded)),
         ]
-        return event(routingKey, deduplicationKey: deduplicationKey(news), payload)
     }
 
     /// The same for all warnings of a budget, subject and period, and another for its exhaustion.
-    public static func deduplicationKey(_ news: BudgetNews) -> String {
+    public static func deduplicationKey(_ news: BudgetNews, isExceeded: Bool) -> String {
         let subject = SHA256.hash(data: Array((news.subject ?? "").utf8)).prefix(8)
             .map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
-        let level = news.isExceeded ? "block" : "warn"
-        return "bursar/\(news.organization)/\(news.budget)/\(news.periodStart)/\(subject)/\(level)"
-    }
-
-    /// For types of events that have no message of their own: each event is an incident.
-    private static func general(_ body: JSON, routingKey: String) -> JSON? {
-        guard let type = body["type"]?.string, let id = body["id"]?.string else { return nil }
-        let severity = body["severity"]?.string ?? "info"
-        let organization = body["organization"]?["name"]?.string.map { " (\(singleLine($0)))" } ?? ""
-        let payload: JSON = [
-            "summary": .string("\(type)\(organization)".shortened(to: summaryLimit)),
-            "source": .string("bursar/\(body["organization"]?["id"]?.string ?? "")"), "severity": .string(severity),
-            "class": .string(type), "custom_details": body,
-        ]
-        return event(routingKey, deduplicationKey: "bursar/\(id)", payload)
-    }
-
-    private static func event(_ routingKey: String, deduplicationKey: String, _ payload: JSON) -> JSON {
-        [
-            "routing_key": .string(routingKey), "event_action": "trigger",
-            "dedup_key": .string(deduplicationKey.shortened(to: deduplicationLimit)), "client": "Bursar", "payload": payload,
-        ]
+        return "bursar/\(news.organization)/\(news.budget)/\(news.periodStart)/\(subject)/\(isExceeded ? "block" : "warn")"
+            .shortened(to: deduplicationLimit)
     }
 }

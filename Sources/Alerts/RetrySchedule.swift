@@ -33,7 +33,7 @@ public enum RetrySchedule {
         return .seconds(min(max(date.seconds - now.seconds, 0), longestWish))
     }
 
-    private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+    static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
     /// Ten years: beyond any bound above, and no arithmetic overflows.
     private static let longestWish: Int64 = 315_360_000
 }

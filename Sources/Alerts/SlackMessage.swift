@@ -7,49 +7,43 @@ public import JSON
 public enum SlackMessage {
     // Slack's bounds (docs.slack.dev, Block Kit reference), in characters. Escaped text counts as it is sent.
     static let headerLimit = 150
-    static let fieldLimit = 2000
     static let textLimit = 3000
+    static let urlLimit = 3000
+    /// Below Slack's 2,000 a field: all blocks together must stay under some 13,000, which is not documented.
+    static let fieldLimit = 1000
 
-    /// The message about an event's body; nil when the body cannot be read.
-    public static func make(_ body: JSON) -> JSON? {
-        guard let news = BudgetNews(body) else { return general(body) }
-        var fields = [
-            field("Used", "\(news.used) of \(news.whole) (\(news.usedPercent)%)"), field("Resets", news.resets), field("Scope", news.whose),
-            field("Period", news.period),
+    public static func make(_ notice: Notice) -> JSON {
+        var blocks: [JSON] = [
+            [
+                "type": "header",
+                "text": ["type": "plain_text", "text": .string(escaped(notice.title, limit: headerLimit)), "emoji": false],
+            ]
         ]
-        if let subject = news.subject { fields.append(field("Subject", singleLine(subject))) }
-        let superseded = news.superseded.isEmpty ? "" : " · also passed: \(news.superseded.map { "\($0)%" }.joined(separator: ", "))"
-        return message(
-            text: news.summary, header: news.title,
-            blocks: [
-                ["type": "section", "fields": .array(fields)],
-                ["type": "section", "text": markdown("", news.consequence, limit: textLimit)],
-                context("\(news.event) · \(news.severity.rawValue)\(superseded)"),
+        if notice.facts.isEmpty {
+            blocks.append(["type": "section", "text": markdown("", notice.summary, limit: textLimit)])
+        } else {
+            blocks.append(
+                ["type": "section", "fields": .array(notice.facts.map { markdown("*\($0.label)*\n", $0.value, limit: fieldLimit) })])
+        }
+        if !notice.remarks.isEmpty {
+            blocks.append(["type": "section", "text": markdown("", notice.remarks.joined(separator: " "), limit: textLimit)])
+        }
+        if let link = notice.link, link.utf16.count <= urlLimit {
+            blocks.append([
+                "type": "actions",
+                "elements": [
+                    ["type": "button", "text": ["type": "plain_text", "text": "Open", "emoji": false], "url": .string(link)]
+                ],
             ])
-    }
-
-    /// For types of events that have no message of their own.
-    private static func general(_ body: JSON) -> JSON? {
-        guard let type = body["type"]?.string, let id = body["id"]?.string else { return nil }
-        let organization = body["organization"]?["name"]?.string.map { " (\(singleLine($0)))" } ?? ""
-        return message(text: "\(type)\(organization)", header: type, blocks: [context(id)])
-    }
-
-    private static func message(text: String, header: String, blocks: [JSON]) -> JSON {
-        let header: JSON = [
-            "type": "header",
-            "text": ["type": "plain_text", "text": .string(escaped(header, limit: headerLimit)), "emoji": false],
-        ]
+        }
+        let identity = "\(notice.event) · \(notice.severity.rawValue)"
+        blocks.append(["type": "context", "elements": [markdown("", identity, limit: fieldLimit)]])
         // Names that look like links stay text, and nothing is fetched to decorate the message.
         return [
-            "text": .string(escaped(text, limit: textLimit)), "unfurl_links": false, "unfurl_media": false,
-            "blocks": .array([header] + blocks),
+            "text": .string(escaped(notice.summary, limit: textLimit)), "unfurl_links": false, "unfurl_media": false,
+            "blocks": .array(blocks),
         ]
     }
-
-    private static func field(_ label: String, _ value: String) -> JSON { markdown("*\(label)*\n", value, limit: fieldLimit) }
-
-    private static func context(_ text: String) -> JSON { ["type": "context", "elements": [markdown("", text, limit: fieldLimit)]] }
 
     /// `label` is ours and may be formatted; `value` is shown as it is, except that Slack's own marks for emphasis remain marks.
     private static func markdown(_ label: String, _ value: String, limit: Int) -> JSON {

@@ -34,13 +34,27 @@ public enum Verdict: Equatable, Sendable {
             let word = String(decoding: response.body.prefix(longestSlackWord), as: UTF8.self)
             return slackErrors.contains(word) ? .failed(reason: "\(reason): \(word)") : .delivered
         case (_, 200..<300): return .delivered
+        case (.email, 400..<500): return .retry(reason: "SMTP \(response.status)", wish: nil)  // RFC 5321 §4.2.1: transient
+        // The operator's login: nothing is wrong with the message, and it may be put right while the schedule lasts.
+        case (.email, 530), (.email, 534), (.email, 535), (.email, 538): return .retry(reason: "SMTP \(response.status)", wish: nil)
+        case (.email, _): return .failed(reason: "SMTP \(response.status)")
         case (.slack, 403), (.slack, 404): return .disableEndpoint(reason: reason)
+        case (.teams, 401), (.teams, 403), (.teams, 404): return .disableEndpoint(reason: reason)
         case (_, 410): return .disableEndpoint(reason: reason)
         case (.pagerduty, 429): return .retry(reason: reason, wish: max(wish ?? .zero, pagerDutyPause))
         case (_, 408), (_, 425), (_, 429), (_, 500...): return .retry(reason: reason, wish: wish)
         // Standard Webhooks counts any other status as a failure that may pass; a redirect is one, never followed.
         case (.webhook, _): return .retry(reason: reason, wish: wish)
         default: return .failed(reason: reason)
+        }
+    }
+
+    /// A receiver that asks for a pause is well, and what is wrong with one message is no fault of the endpoint.
+    public var isWell: Bool {
+        switch self {
+        case .delivered, .failed: true
+        case .retry(let reason, _): reason == "HTTP 429"
+        case .disableEndpoint: false
         }
     }
 

@@ -40,6 +40,15 @@ static inline CURLcode bursar_curl_set_url(CURL *easy, CURLU *url) {
 static inline CURLcode bursar_curl_set_headers(CURL *easy, struct curl_slist *headers) {
     return curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
 }
+static inline CURLcode bursar_curl_set_recipients(CURL *easy, struct curl_slist *recipients) {
+    return curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, recipients);
+}
+static inline CURLcode bursar_curl_set_names(CURL *easy, struct curl_slist *names) {
+    return curl_easy_setopt(easy, CURLOPT_RESOLVE, names);
+}
+static inline CURLcode bursar_curl_set_read(CURL *easy, curl_read_callback callback) {
+    return curl_easy_setopt(easy, CURLOPT_READFUNCTION, callback);
+}
 static inline CURLcode bursar_curl_set_write(CURL *easy, curl_write_callback callback) {
     return curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, callback);
 }
@@ -60,6 +69,11 @@ static inline CURLMcode bursar_curl_multi_set_long(CURLM *multi, CURLMoption opt
 static inline void *bursar_curl_private(CURL *easy) {
     char *value = NULL;
     return curl_easy_getinfo(easy, CURLINFO_PRIVATE, &value) == CURLE_OK ? value : NULL;
+}
+// The last status, or the last reply of a server that speaks no HTTP; 0 when there was none.
+static inline long bursar_curl_response_code(CURL *easy) {
+    long code = 0;
+    return curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &code) == CURLE_OK ? code : 0;
 }
 // What curl says of a finished transfer; the message's union does not import into Swift.
 static inline CURLcode bursar_curl_result(const CURLMsg *message) { return message->data.result; }

@@ -99,8 +99,8 @@ struct Flight {
         }
         guard !events.isEmpty else { return [AlertWrites.alerts(rows)] }
         // Those that mute others first.
-        let (muting, others) = (events.filter { $0.mutesUntil != nil }, events.filter { $0.mutesUntil == nil })
+        let parts = [events.filter { $0.mutesUntil != nil }, events.filter { $0.mutesUntil == nil }].filter { !$0.isEmpty }
         return [AlertWrites.alerts(rows), AlertWrites.events(events)]
-            + [muting, others].filter { !$0.isEmpty }.map(AlertWrites.deliveries(of:))
+            + parts.map { AlertWrites.deliveries(of: $0.map { ($0.organization, $0.id) }) }
     }
 }

@@ -22,7 +22,7 @@ typealias Outcome = Result<OutboundResponse, OutboundError>
 /// A request on its way in, with the task that waits for it.
 struct Submission: Sendable {
     let id: UInt64
-    let request: OutboundRequest
+    let outgoing: Outgoing
     let expires: ContinuousClock.Instant
     let waiter: CheckedContinuation<Outcome, Never>
 }

@@ -18,9 +18,13 @@ public final class OutboundClient: Sendable {
     private let thread: Mutex<pthread_t?>
 
     /// Starts the client's thread. Inside `allowTargets` addresses may be private, ports any, and http plain; nowhere else.
-    public init(allowTargets: [CIDR], logger: Logger) {
+    public convenience init(allowTargets: [CIDR], logger: Logger) {
+        self.init(TargetPolicy(allowTargets: allowTargets), logger: logger)
+    }
+
+    init(_ policy: TargetPolicy, logger: Logger) {
         Outbound.initialize()
-        policy = TargetPolicy(allowTargets: allowTargets)
+        self.policy = policy
         let started = LoopThread.start(mailbox: mailbox, policy: policy, logger: logger)
         thread = Mutex(started)
         if started == nil {
@@ -33,13 +37,26 @@ public final class OutboundClient: Sendable {
 
     /// Sends a request and returns its answer, whatever the status; redirects are answers too. Cancelling the task ends the transfer.
     /// - Throws: `OutboundError` when there is no final status.
-    public func send(_ request: OutboundRequest) async throws(OutboundError) -> OutboundResponse {
+    public func send(_ request: OutboundRequest) async throws(OutboundError) -> OutboundResponse { try await send(.post(request, nil)) }
+
+    /// Sends a request and hands the body of the answer on while it comes. Returns after the last byte, with the head alone; its
+    /// `isComplete` tells whether the body came to its end.
+    /// - Throws: `OutboundError` when there is no final status.
+    public func send(_ request: OutboundRequest, body sink: BodySink) async throws(OutboundError) -> OutboundResponse {
+        try await send(.post(request, sink))
+    }
+
+    /// Sends a mail and returns the server's last reply: 250, or a code from 400 on when it was refused.
+    /// - Throws: `OutboundError` when there is no reply.
+    public func send(_ mail: OutboundMail) async throws(OutboundError) -> OutboundResponse { try await send(.mail(mail)) }
+
+    private func send(_ outgoing: Outgoing) async throws(OutboundError) -> OutboundResponse {
         let id = mailbox.newID()
         let mailbox = mailbox
         let outcome = await withTaskCancellationHandler {
             await withCheckedContinuation { (waiter: CheckedContinuation<Outcome, Never>) in
                 guard !Task.isCancelled else { return waiter.resume(returning: .failure(.cancelled)) }
-                let submission = Submission(id: id, request: request, expires: .now + request.deadline, waiter: waiter)
+                let submission = Submission(id: id, outgoing: outgoing, expires: .now + outgoing.deadline, waiter: waiter)
                 if let refusal = mailbox.submit(submission) {
                     waiter.resume(returning: .failure(refusal))
                 } else if Task.isCancelled {

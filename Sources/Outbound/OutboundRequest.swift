@@ -27,6 +27,16 @@ extension OutboundRequest: CustomStringConvertible, CustomDebugStringConvertible
     public var debugDescription: String { description }
 }
 
+/// Where the body of an answer goes while it comes, for answers that are longer than `OutboundResponse.longestBody` or are to be passed on
+/// before they end.
+public struct BodySink: Sendable {
+    /// Takes the next bytes, in order; false ends the transfer. Runs on the client's only thread: it must not wait, or every other
+    /// transfer waits too. Whoever is slower than the network bounds what it keeps, and ends the transfer beyond.
+    let take: @Sendable ([UInt8]) -> Bool
+
+    public init(_ take: @escaping @Sendable ([UInt8]) -> Bool) { self.take = take }
+}
+
 /// One line of a request's or a response's head. Names compare without case; a response's are in lower case.
 public struct Header: Hashable, Sendable {
     public let name: String

@@ -5,6 +5,10 @@
 struct TargetPolicy: Sendable {
     /// Blocks that may be private and may be spoken to in plain http, at any port.
     let allowTargets: [CIDR]
+    /// A file of certificates that are trusted instead of the system's; nil: the system's.
+    var authorities: String?
+    /// Stands in for DNS in tests, which must not depend on the network's; nil: the system's.
+    var names: (@Sendable (String) -> [String])?
 
     /// Whether a connection may be opened. Everything that is not known to be public is refused.
     func permits(_ address: IPAddress, port: UInt16, isEncrypted: Bool) -> Bool {

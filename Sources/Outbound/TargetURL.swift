@@ -32,6 +32,12 @@ import CCurl
 
     deinit { unsafe curl_url_cleanup(handle) }
 
+    /// The host as curl has it, and the port, given or the scheme's.
+    var place: (host: String, port: String) {
+        let port = unsafe TargetURL.part(CURLUPART_PORT, of: handle, UInt32(CURLU_DEFAULT_PORT))
+        return (unsafe TargetURL.part(CURLUPART_HOST, of: handle) ?? "", port ?? "")
+    }
+
     /// Returns whether the scheme is https.
     private static func check(_ handle: OpaquePointer, policy: TargetPolicy) throws(OutboundError) -> Bool {
         let scheme = unsafe part(CURLUPART_SCHEME, of: handle)
@@ -49,9 +55,9 @@ import CCurl
         return scheme == "https"
     }
 
-    private static func part(_ part: CURLUPart, of handle: OpaquePointer) -> String? {
+    private static func part(_ part: CURLUPart, of handle: OpaquePointer, _ flags: UInt32 = 0) -> String? {
         var text: UnsafeMutablePointer<CChar>?
-        guard unsafe curl_url_get(handle, part, &text, 0) == CURLUE_OK, let text = unsafe text else { return nil }
+        guard unsafe curl_url_get(handle, part, &text, flags) == CURLUE_OK, let text = unsafe text else { return nil }
         defer { unsafe curl_free(text) }
         return unsafe String(cString: text)
     }

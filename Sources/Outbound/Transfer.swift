@@ -5,13 +5,16 @@ import CCurl
 @safe final class Transfer {
     let submission: Submission
     let easy: UnsafeMutableRawPointer
-    private let policy: TargetPolicy
-    private let url: TargetURL
-    /// curl copies neither; both stay here until the handle is gone.
-    private var headers: UnsafeMutablePointer<curl_slist>?
+    let policy: TargetPolicy
+    /// Nil for mail: its server is the operator's, and may be anywhere.
+    private let url: TargetURL?
+    /// Header lines, or recipients. curl copies neither these nor the body; all stay here until the handle is gone.
+    private var lines: UnsafeMutablePointer<curl_slist>?
     private let body: UnsafeMutableBufferPointer<UInt8>
+    private var names: UnsafeMutablePointer<curl_slist>?
+    var mailReader: MailReader
 
-    private var response = ResponseCollector()
+    private var response: ResponseCollector
     private var wasRefused = false
     private var hasOpened = false
 
@@ -19,24 +22,32 @@ import CCurl
     init(_ submission: Submission, remaining: Duration, policy: TargetPolicy) throws(OutboundError) {
         self.submission = submission
         self.policy = policy
-        let request = submission.request
-        try Transfer.check(request.headers)
-        url = try TargetURL(request.url, policy: policy)
+        switch submission.outgoing {
+        case .post(let request, let sink):
+            try Transfer.check(request.headers)
+            response = ResponseCollector(sink: sink)
+            url = try TargetURL(request.url, policy: policy)
+            unsafe body = .allocate(capacity: request.body.count)
+            _ = unsafe body.initialize(fromContentsOf: request.body)
+            mailReader = MailReader([])
+        case .mail(let mail):
+            response = ResponseCollector(sink: nil)
+            url = nil
+            unsafe body = .allocate(capacity: 0)
+            mailReader = MailReader(mail.message)
+        }
         guard let easy = unsafe curl_easy_init() else { throw .other(Int(CURLE_OUT_OF_MEMORY.rawValue)) }
         unsafe self.easy = unsafe easy
-        unsafe body = .allocate(capacity: request.body.count)
-        _ = unsafe body.initialize(fromContentsOf: request.body)
-        // `Expect` would cost a round trip, and some receivers a second of silence.
-        for line in request.headers.map({ "\($0.name): \($0.value)" }) + ["Expect:"] {
-            guard let list = unsafe curl_slist_append(headers, line) else { throw .other(Int(CURLE_OUT_OF_MEMORY.rawValue)) }
-            unsafe headers = unsafe list
+        switch submission.outgoing {
+        case .post(let request, _): try configure(request, remaining: remaining)
+        case .mail(let mail): try configure(mail, remaining: remaining)
         }
-        try configure(remaining: remaining)
     }
 
     deinit {
         unsafe curl_easy_cleanup(easy)
-        unsafe curl_slist_free_all(headers)
+        unsafe curl_slist_free_all(lines)
+        unsafe curl_slist_free_all(names)
         unsafe body.deallocate()
     }
 
@@ -48,7 +59,22 @@ import CCurl
         }
     }
 
-    private func configure(remaining: Duration) throws(OutboundError) {
+    /// A list that curl may read for as long as the handle lives.
+    func list(_ texts: [String]) throws(OutboundError) -> UnsafeMutablePointer<curl_slist>? {
+        for text in texts {
+            guard let list = unsafe curl_slist_append(lines, text) else { throw .other(Int(CURLE_OUT_OF_MEMORY.rawValue)) }
+            unsafe lines = unsafe list
+        }
+        return unsafe lines
+    }
+
+    static func check(_ codes: [CURLcode]) throws(OutboundError) {
+        guard let failed = codes.first(where: { $0 != CURLE_OK }) else { return }
+        throw .other(Int(failed.rawValue))
+    }
+
+    private func configure(_ request: OutboundRequest, remaining: Duration) throws(OutboundError) {
+        guard let url else { return }
         var codes: [CURLcode] = []
         codes.append(unsafe bursar_curl_set_url(easy, url.handle))
         // An empty proxy also overrides the environment's, behind which no address could be checked.
@@ -65,19 +91,26 @@ import CCurl
             (CURLOPT_CONNECTTIMEOUT_MS, min(remaining, OutboundRequest.longestConnect).wholeMilliseconds),
         ]
         for (option, value) in longs { codes.append(unsafe bursar_curl_set_long(easy, option, value)) }
-        codes.append(unsafe bursar_curl_set_headers(easy, headers))
+        // `Expect` would cost a round trip, and some receivers a second of silence.
+        codes.append(try unsafe bursar_curl_set_headers(easy, list(request.headers.map { "\($0.name): \($0.value)" } + ["Expect:"])))
+        if let authorities = policy.authorities {
+            codes.append(unsafe bursar_curl_set_string(easy, CURLOPT_CAINFO, authorities))
+        }
+        if let resolve = policy.names {
+            let (host, port) = url.place
+            unsafe names = unsafe curl_slist_append(nil, "\(host):\(port):\(resolve(host).joined(separator: ","))")
+            codes.append(unsafe bursar_curl_set_names(easy, names))
+        }
         codes.append(unsafe bursar_curl_set_size(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(body.count)))
         // An empty body still needs a pointer: without one curl would read it from a callback.
         let start = unsafe body.baseAddress.map { UnsafeMutableRawPointer($0) } ?? easy
         codes.append(unsafe bursar_curl_set_pointer(easy, CURLOPT_POSTFIELDS, start))
         codes += setCallbacks()
-        guard codes.allSatisfy({ $0 == CURLE_OK }) else {
-            throw .other(Int(codes.first { $0 != CURLE_OK }?.rawValue ?? 0))
-        }
+        try Transfer.check(codes)
     }
 
     /// The context is not retained: the loop keeps the transfer for as long as curl may call.
-    private func setCallbacks() -> [CURLcode] {
+    func setCallbacks() -> [CURLcode] {
         let context = unsafe Unmanaged.passUnretained(self).toOpaque()
         let pointers = [CURLOPT_PRIVATE, CURLOPT_WRITEDATA, CURLOPT_HEADERDATA, CURLOPT_OPENSOCKETDATA, CURLOPT_PREREQDATA]
         return pointers.map { unsafe bursar_curl_set_pointer(easy, $0, context) } + [
@@ -110,7 +143,7 @@ import CCurl
             unsafe bursar_curl_address(address, buffer.baseAddress, &port)
         }
         guard purpose == CURLSOCKTYPE_IPCXN, let peer = IPAddress(family: family, bytes: bytes),
-            policy.permits(peer, port: port, isEncrypted: url.isEncrypted)
+            permits(peer, port: port)
         else {
             wasRefused = true
             return CURL_SOCKET_BAD
@@ -119,11 +152,16 @@ import CCurl
         return unsafe bursar_curl_open_socket(address)
     }
 
+    private func permits(_ peer: IPAddress, port: UInt16) -> Bool {
+        guard let url else { return true }
+        return policy.permits(peer, port: port, isEncrypted: url.isEncrypted)
+    }
+
     /// Called before each request, also on a connection that is used again and opened no socket.
     private func permitsRequest(to peer: UnsafeMutablePointer<CChar>?, port: Int32) -> Bool {
         let text = unsafe peer.map { unsafe String(cString: $0) } ?? ""
         guard let address = IPAddress(text), let port = UInt16(exactly: port),
-            policy.permits(address, port: port, isEncrypted: url.isEncrypted)
+            permits(address, port: port)
         else {
             wasRefused = true
             hasOpened = false
@@ -135,12 +173,17 @@ import CCurl
     /// What came of it, given what curl says. A final status counts even when the rest of the answer was cut: the peer has decided.
     func outcome(_ code: CURLcode) -> Outcome {
         if let answer = response.answer(isComplete: code == CURLE_OK) { return .success(answer) }
+        // SMTP has no head: its last reply is what counts, and a refused recipient is an answer.
+        let reply = unsafe bursar_curl_response_code(easy)
+        if url == nil, code == CURLE_OK || reply >= 400 {
+            return .success(OutboundResponse(status: reply, headers: [], body: response.replies, isComplete: true))
+        }
         if wasRefused && !hasOpened { return .failure(.notAllowed) }
         switch code {
         case CURLE_COULDNT_RESOLVE_HOST: return .failure(.unresolved)
         case CURLE_COULDNT_CONNECT: return .failure(.unreachable)
         case CURLE_OPERATION_TIMEDOUT: return .failure(.timedOut)
-        case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CACERT_BADFILE:
+        case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CACERT_BADFILE, CURLE_USE_SSL_FAILED:
             return .failure(.untrusted)
         case CURLE_GOT_NOTHING, CURLE_RECV_ERROR, CURLE_SEND_ERROR, CURLE_PARTIAL_FILE: return .failure(.interrupted)
         default: return .failure(.other(Int(code.rawValue)))
@@ -150,7 +193,7 @@ import CCurl
 
 extension Duration {
     /// At least one: curl reads zero as "no limit".
-    fileprivate var wholeMilliseconds: Int {
+    var wholeMilliseconds: Int {
         max(1, Int(components.seconds) * 1000 + Int(components.attoseconds / 1_000_000_000_000_000))
     }
 }

@@ -20,6 +20,8 @@ struct API: Sendable {
     let hindrance: @Sendable () async -> String?
     let sealer: Sealer
     let outbound: OutboundClient
+    /// Whether the operator has named a mail server.
+    let canMail: Bool
     /// Tells the dispatcher that there may be something to deliver.
     let wakeDispatcher: @Sendable () -> Void
     let now: @Sendable () -> Instant

@@ -18,12 +18,31 @@ extension API {
         var query = try exchange.query()
         let limit = PageQuery.limit(&query)
         let before = query.optional("cursor", .deliveryCursor) ?? .newest
+        let filter = DeliveryFilter(
+            state: query.optional("state", .word(DeliveryState.self))?.rawValue,
+            endpoint: query.optional("endpoint", .id(EndpointKind.self)))
         try query.finish()
-        let page = try await store.deliveries(of: exchange.organization, before: before, limit: limit)
+        let page = try await store.deliveries(of: exchange.organization, filter, before: before, limit: limit)
         let next = page.next.map { "\($0.event) \($0.endpoint)" }
         return try exchange.page(page.items, next: next) { $0.write(&$1) }
     }
+
+    @Sendable func readDelivery(_ exchange: Exchange) async throws -> Response {
+        let (delivery, log) = try await store.delivery(exchange.id(DeliveryKind.self), of: exchange.organization)
+        return .json { delivery.write(log: log, &$0) }
+    }
+
+    /// Sends again what failed or was cancelled; what waits is due at once.
+    @Sendable func retryDelivery(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        try fields.finish()
+        let delivery = try await store.retryDelivery(exchange.id(DeliveryKind.self), of: exchange.organization)
+        return .json(.accepted) { delivery.write(&$0) }
+    }
 }
+
+/// The states a list of deliveries can be asked for.
+enum DeliveryState: String, CaseIterable, Sendable { case pending, sending, delivered, failed, cancelled, muted }
 
 extension FieldRule where Value == DeliveryCursor {
     static var deliveryCursor: FieldRule {
@@ -46,18 +65,25 @@ extension AlertRecord {
             writer.field("subject", subject)
             writer.field("period_start", periodStart)
             writer.field("limit_version", limitVersion)
-            writer.field("threshold", threshold)
+            writer.field("threshold", threshold > 0 ? threshold : nil)
+            if threshold > 0 {
+                writer.field("threshold_amount", JSON.null)
+            } else {
+                writer.field("threshold_amount", thresholdAmount, in: unit)
+            }
             writer.field("settled", settled, in: unit)
             writer.field("amount", amount, in: unit)
             writer.field("superseded", event == nil)
             writer.field("event", event)
             writer.field("created_at", createdAt)
+            writer.field("recovered_at", recoveredAt)
         }
     }
 }
 
 extension DeliveryRecord {
-    func write(_ writer: inout JSONWriter) {
+    /// With the log of its attempts when it is asked for alone.
+    func write(log: [AttemptEntry]? = nil, _ writer: inout JSONWriter) {
         writer.object { writer in
             writer.field("id", id)
             writer.field("event", event)
@@ -69,6 +95,19 @@ extension DeliveryRecord {
             writer.field("last_error", lastError)
             writer.field("created_at", createdAt)
             writer.field("finished_at", finishedAt)
+            guard let log else { return }
+            writer.array("log") { writer in
+                for entry in log {
+                    writer.object { writer in
+                        writer.field("attempt", entry.attempt)
+                        writer.field("started_at", entry.startedAt)
+                        writer.field("duration_ms", entry.durationMilliseconds)
+                        writer.field("status", entry.status)
+                        writer.field("outcome", entry.outcome)
+                        writer.field("response", entry.response)
+                    }
+                }
+            }
         }
     }
 }

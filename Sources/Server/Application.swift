@@ -41,16 +41,21 @@ public func buildServices(
         return block
     }
     let outbound = OutboundClient(allowTargets: allowed, logger: logger)
-    let pool = PostgresPool(settings.database, size: settings.poolSize, logger: logger)
+    // What asks for a request states whose rows it may see. What connects by itself does work that is nobody's own.
+    let requests = settings.database
+    var settings = settings
+    settings.database = requests.forEveryone
+    let pool = PostgresPool(requests, size: settings.poolSize, logger: logger)
     let tracer: (any Tracer)? = settings.traces ? LogTracer(logger: logger) : nil
     let store = Store(pool: pool, tracer: tracer)
-    let statements = PostgresPool(settings.database, size: statementConnections, logger: logger)
-    let dispatcher = AlertDispatcher(store: store, sealer: sealer, outbound: outbound, logger: logger)
+    let statements = PostgresPool(requests, size: statementConnections, logger: logger)
+    let dispatcher = AlertDispatcher(
+        Sending(store: store, sealer: sealer, outbound: outbound, mail: settings.mail, publicURL: settings.publicURL), logger: logger)
     let ledger = Ledger(
         settings.database, laneCount: settings.laneCount, sweepInterval: settings.sweepInterval, now: now,
         onAlerts: { dispatcher.wake() }, tracer: tracer, logger: logger)
-    let upkeep = Upkeep(settings.database.forEveryone, now: now, logger: logger)
-    let readiness = Readiness(settings.database.forEveryone, engineHindrance: { ledger.hindrance }, logger: logger)
+    let upkeep = Upkeep(settings.database, now: now, logger: logger)
+    let readiness = Readiness(settings.database, engineHindrance: { ledger.hindrance }, logger: logger)
     let open = OpenMetrics(store)
     let api = API(
         store: store, statements: Store(pool: statements, tracer: tracer),
@@ -63,7 +68,7 @@ public func buildServices(
                 { CheckMetrics.write(upkeep.lastCheck, to: &$0) }, ProcessMetrics(startedAt: now()).write,
             ]),
         engine: Engine(submit: { await ledger.submit($0, for: $1) }), hindrance: { await readiness.hindrance() },
-        sealer: sealer, outbound: outbound, wakeDispatcher: { dispatcher.wake() }, now: now)
+        sealer: sealer, outbound: outbound, canMail: settings.mail != nil, wakeDispatcher: { dispatcher.wake() }, now: now)
     let bursts = BurstWatch(store: store, now: now, onNews: { dispatcher.wake() }, logger: logger)
     return [
         pool, statements, upkeep, dispatcher, bursts, ledger,

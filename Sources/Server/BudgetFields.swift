@@ -105,6 +105,15 @@ extension FieldRule where Value == [Int64] {
     }
 }
 
+extension FieldRule where Value == [Amount] {
+    /// Ascending amounts in the budget's unit, each once.
+    static var thresholdAmounts: FieldRule {
+        .list(.writtenAmount().that("must be above 0") { $0 > .zero }, 0...20).that("must ascend, each once") { list in
+            zip(list, list.dropFirst()).allSatisfy(<)
+        }
+    }
+}
+
 extension FieldRule where Value == BudgetPeriodCursor {
     static var periodCursor: FieldRule {
         .text("a cursor from this list", placeholder: BudgetPeriodCursor(periodStart: Instant(microseconds: 0), subject: "")) { text in
@@ -140,6 +149,7 @@ extension BudgetRecord {
             writer.field("anchor_month", Int64(rule.anchorMonth))
             writer.field("amount", amount, in: unit)
             writer.array("thresholds", thresholds)
+            writer.array("threshold_amounts") { writer in for amount in thresholdAmounts { writer.amount(amount, in: unit) } }
             writer.field("limit_version", limitVersion)
             writer.field("enforcement", enforcement.rawValue)
             writer.field("active_from", activeFrom)

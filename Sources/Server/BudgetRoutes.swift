@@ -20,6 +20,7 @@ extension API {
         // A rate limit that fills up every minute is no news, unless somebody asks to be told.
         let usual: [Int64] = period == .minute || period == .hour ? [] : [70, 80, 90, 100]
         let thresholds = fields.optional("thresholds", .thresholds) ?? usual
+        let thresholdAmounts = fields.optional("threshold_amounts", .thresholdAmounts) ?? []
         let enforcement = fields.optional("enforcement", .word(Enforcement.self)) ?? .block
         let activeFrom = fields.optional("active_from", .instant)
         let activeTo = fields.optional("active_to", .instant)
@@ -35,9 +36,9 @@ extension API {
         let budget = try await store.createBudget(
             NewBudget(
                 id: BudgetID(at: exchange.now), name: name, scope: scope, match: JSONB(text: match), per: per, unit: unit,
-                rule: rule ?? PeriodRule(period), amount: amount, thresholds: thresholds, enforcement: enforcement,
-                activeFrom: activeFrom, activeTo: activeTo, degrade: degrade, finalCall: finalCall), of: exchange.organization,
-            setBy: exchange.credential.apiKey)
+                rule: rule ?? PeriodRule(period), amount: amount, thresholds: thresholds, thresholdAmounts: thresholdAmounts,
+                enforcement: enforcement, activeFrom: activeFrom, activeTo: activeTo, degrade: degrade, finalCall: finalCall),
+            of: exchange.organization, setBy: exchange.credential.apiKey)
         return try await answer(budget, exchange, .created)
     }
 
@@ -80,6 +81,7 @@ extension API {
         let match = fields.change("match", .match)
         let amount = fields.change("amount", .writtenAmount())
         let thresholds = fields.change("thresholds", .thresholds)
+        let thresholdAmounts = fields.change("threshold_amounts", .thresholdAmounts)
         let enforcement = fields.change("enforcement", .word(Enforcement.self))
         let activeFrom = fields.changeOrEmpty("active_from", .instant)
         let activeTo = fields.changeOrEmpty("active_to", .instant)
@@ -95,6 +97,7 @@ extension API {
             if let match { budget.match = JSONB(text: match) }
             if let amount { budget.amount = amount }
             if let thresholds { budget.thresholds = thresholds }
+            if let thresholdAmounts { budget.thresholdAmounts = thresholdAmounts }
             if let enforcement { budget.enforcement = enforcement }
             if let activeFrom { budget.activeFrom = activeFrom }
             if let activeTo { budget.activeTo = activeTo }

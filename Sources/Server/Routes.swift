@@ -94,8 +94,12 @@ let routes: [Route] = [
     Route(.patch, "/v1/endpoints/{id}", .needs(.changeEndpoints), API.changeEndpoint),
     Route(.delete, "/v1/endpoints/{id}", .needs(.changeEndpoints), API.archiveEndpoint),
     Route(.post, "/v1/endpoints/{id}/test", .needs(.changeEndpoints), API.testEndpoint),
+    Route(.post, "/v1/endpoints/{id}/rotate-secret", .needs(.changeEndpoints), API.rotateEndpointSecret),
+    Route(.post, "/v1/endpoints/{id}/recover", .needs(.changeEndpoints), API.recoverEndpoint),
     Route(.get, "/v1/alerts", .needs(.readSpend), API.listAlerts),
     Route(.get, "/v1/deliveries", .needs(.readEndpoints), API.listDeliveries),
+    Route(.get, "/v1/deliveries/{id}", .needs(.readEndpoints), API.readDelivery),
+    Route(.post, "/v1/deliveries/{id}/retry", .needs(.changeEndpoints), API.retryDelivery),
 
     // Chargeback
     Route(.get, "/v1/statements/{month}", .needs(.readStatements), API.readStatement),

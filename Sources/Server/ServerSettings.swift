@@ -1,5 +1,6 @@
 /// What a running server is told from outside. The command line reads it from flags, environment and file; tests make their own.
 public import Logging
+public import Outbound
 public import Postgres
 
 /// Bursar's version, in `--help` and in metrics.
@@ -23,6 +24,8 @@ public struct ServerSettings: Sendable {
     public var allowTargets: [String] = []
     /// How people reach this server, for links in alerts; nil: no links.
     public var publicURL: String?
+    /// The server that takes e-mail to endpoints; nil: no e-mail.
+    public var mail: MailServer?
     /// The least severe log that is written.
     public var logLevel = Logger.Level.info
     /// Whether the way of each request is logged as spans.

@@ -10,20 +10,25 @@ public struct AlertRecord: Sendable {
     public let subject: String
     public let periodStart: Instant
     public let limitVersion: Int64
+    /// A percentage, or 0 where the threshold is an amount.
     public let threshold: Int64
+    public let thresholdAmount: Amount
     public let settled: Amount
     public let amount: Amount
     /// Nil: superseded by a higher threshold reached at the same time.
     public let event: EventID?
     public let createdAt: Instant
+    public let recoveredAt: Instant?
 
     init(_ row: Row) throws(PostgresError) {
         let unitName: String
-        (id, budget, budgetName, unitName, subject, periodStart, limitVersion, threshold, settled, amount, event, createdAt) =
-            try row.decode(
-                as: (
-                    AlertID, BudgetID, String, String, String, Instant, Int64, Int64, Amount, Amount, EventID?, Instant
-                ).self)
+        (
+            id, budget, budgetName, unitName, subject, periodStart, limitVersion, threshold, thresholdAmount, settled, amount, event,
+            createdAt, recoveredAt
+        ) = try row.decode(
+            as: (
+                AlertID, BudgetID, String, String, String, Instant, Int64, Int64, Amount, Amount, Amount, EventID?, Instant, Instant?
+            ).self)
         guard let unit = BudgetUnit(rawValue: unitName) else { throw .decoding("a budget with an unknown unit") }
         self.unit = unit
     }
@@ -56,8 +61,8 @@ extension Store {
         try await read { connection in
             let result = try connection.query(
                 """
-                SELECT a.id, a.budget_id, b.name, b.unit, a.subject, a.period_start, a.limit_version, a.threshold, a.settled, a.amount,
-                       a.event_id, a.created_at
+                SELECT a.id, a.budget_id, b.name, b.unit, a.subject, a.period_start, a.limit_version, a.threshold, a.threshold_amount,
+                       a.settled, a.amount, a.event_id, a.created_at, a.recovered_at
                 FROM alerts AS a JOIN budgets AS b ON b.organization_id = a.organization_id AND b.id = a.budget_id
                 WHERE a.organization_id = \(organization) AND a.id < \(before)
                   AND (\(teams) IS NULL OR b.team_id = ANY (\(teams)) OR b.project_id IN (
@@ -70,7 +75,7 @@ extension Store {
 
     /// Those of the newest event first. The order is that of a unique index: a delivery's own id says nothing of time.
     public func deliveries(
-        of organization: OrganizationID, before: DeliveryCursor, limit: Int
+        of organization: OrganizationID, _ filter: DeliveryFilter = DeliveryFilter(), before: DeliveryCursor, limit: Int
     ) async throws -> Page<DeliveryRecord, DeliveryCursor> {
         try await read { connection in
             let result = try connection.query(
@@ -79,12 +84,71 @@ extension Store {
                        d.finished_at
                 FROM deliveries AS d JOIN events AS e ON e.organization_id = d.organization_id AND e.id = d.event_id
                 WHERE d.organization_id = \(organization) AND (d.event_id, d.endpoint_id) < (\(before.event), \(before.endpoint))
+                      AND (\(filter.state) IS NULL OR d.state = \(filter.state))
+                      AND (\(filter.endpoint) IS NULL OR d.endpoint_id = \(filter.endpoint))
                 ORDER BY d.event_id DESC, d.endpoint_id DESC LIMIT \(limit + 1)
                 """)
             return Page(try result.rows.map(DeliveryRecord.init), limit: limit) {
                 DeliveryCursor(event: $0.event, endpoint: $0.endpoint)
             }
         }
+    }
+
+    /// A delivery with its log, the first attempt first.
+    public func delivery(
+        _ id: DeliveryID, of organization: OrganizationID
+    ) async throws -> (DeliveryRecord, [AttemptEntry]) {
+        try await read { connection in
+            let delivery = try Store.delivery(id, of: organization, connection)
+            let result = try connection.query(
+                """
+                SELECT attempt, started_at, duration_ms, status, outcome, response FROM delivery_attempts
+                WHERE organization_id = \(organization) AND delivery_id = \(id) ORDER BY attempt LIMIT 200
+                """)
+            return (delivery, try result.rows.map(AttemptEntry.init))
+        }
+    }
+
+    static func delivery(
+        _ id: DeliveryID, of organization: OrganizationID, _ connection: isolated PostgresConnection
+    ) throws -> DeliveryRecord {
+        let result = try connection.query(
+            """
+            SELECT d.id, d.event_id, e.type, d.endpoint_id, d.state, d.attempts, d.next_attempt_at, d.last_error, d.created_at,
+                   d.finished_at
+            FROM deliveries AS d JOIN events AS e ON e.organization_id = d.organization_id AND e.id = d.event_id
+            WHERE d.organization_id = \(organization) AND d.id = \(id)
+            """)
+        guard let row = result.rows.first else { throw AdminRefusal.notFound }
+        return try DeliveryRecord(row)
+    }
+}
+
+/// Which deliveries a list shows; nil: all.
+public struct DeliveryFilter: Sendable {
+    public var state: String?
+    public var endpoint: EndpointID?
+
+    public init(state: String? = nil, endpoint: EndpointID? = nil) {
+        self.state = state
+        self.endpoint = endpoint
+    }
+}
+
+/// One attempt as it was logged.
+public struct AttemptEntry: Sendable {
+    public let attempt: Int64
+    public let startedAt: Instant
+    public let durationMilliseconds: Int64
+    /// HTTP; nil without an answer.
+    public let status: Int64?
+    public let outcome: String
+    /// The first 2 kB of the answer, scrubbed.
+    public let response: String?
+
+    init(_ row: Row) throws(PostgresError) {
+        (attempt, startedAt, durationMilliseconds, status, outcome, response) = try row.decode(
+            as: (Int64, Instant, Int64, Int64?, String, String?).self)
     }
 }
 

@@ -66,7 +66,7 @@ public enum AlertWrites {
         INSERT INTO events (organization_id, id, type, severity, percent, about, topic, mutes_until, body, created_at)
         SELECT organization_id, id, type, severity, percent, array_remove(ARRAY[team, project, budget], NULL), topic, mutes_until, body, at
         FROM unnest(\(rows.map(\.organization)), \(rows.map(\.id)), \(rows.map(\.type.rawValue)), \(rows.map(\.severity.rawValue)),
-            \(rows.map(\.percent)), \(rows.map(\.about.team)), \(rows.map(\.about.project)), \(rows.map(\.about.budget)),
+            \(rows.map(\.percent)), \(rows.map { $0.about.team?.description }), \(rows.map { $0.about.project?.description }), \(rows.map { $0.about.budget?.description }),
             \(rows.map(\.topic)), \(rows.map(\.mutesUntil)), \(rows.map(\.body)), \(rows.map(\.at)))
             AS e (organization_id, id, type, severity, percent, team, project, budget, topic, mutes_until, body, at)
         """
@@ -88,16 +88,20 @@ public enum AlertWrites {
     /// One delivery for each endpoint that subscribes to events like these, which were written before in the same transaction. Where an
     /// exhausted organization was told of, alerts of its teams and projects are muted and counted, not sent. So events that mute others
     /// go first, in a statement of their own. Ids are made by Postgres.
-    public static func deliveries(of rows: [EventRow]) -> Query {
+    ///
+    /// - Parameter endpoint: Only for this one, and once more what could not be delivered to it.
+    public static func deliveries(of events: [(OrganizationID, EventID)], only endpoint: EndpointID? = nil) -> Query {
         """
         INSERT INTO deliveries (organization_id, id, event_id, endpoint_id, state, muted_by, next_attempt_at, created_at)
         SELECT e.organization_id, gen_random_uuid(), e.id, p.id, CASE WHEN m.id IS NULL THEN 'pending' ELSE 'muted' END, m.id,
                least(e.created_at, now()), e.created_at
-        FROM unnest(\(rows.map(\.organization)), \(rows.map(\.id))) AS new (organization_id, id)
+        FROM unnest(\(events.map(\.0)), \(events.map(\.1))) AS new (organization_id, id)
         JOIN events AS e ON e.organization_id = new.organization_id AND e.id = new.id
         JOIN endpoints AS p ON p.organization_id = e.organization_id AND p.is_enabled AND p.archived_at IS NULL
+             AND p.id = coalesce(\(endpoint), p.id)
              AND (e.percent IS NULL OR e.percent >= p.min_percent)
-             AND array_position('{info,warning,error,critical}', e.severity) >= array_position('{info,warning,error,critical}', p.min_severity)
+             AND array_position('{info,warning,error,critical}', e.severity)
+                 >= array_position('{info,warning,error,critical}', p.min_severity)
              AND (cardinality(p.about) = 0 OR p.about && e.about)
              AND EXISTS (SELECT FROM unnest(p.events) AS pattern
                          WHERE pattern IN ('*', e.type) OR (right(pattern, 2) = '.*' AND starts_with(e.type, left(pattern, -1))))
@@ -109,6 +113,9 @@ public enum AlertWrites {
                   -- Its own budget and its team or project: an event of an organization's budget has no such place.
                   AND e.type IN ('budget.threshold_reached', 'budget.exceeded') AND cardinality(e.about) > 1
             ORDER BY m.id DESC LIMIT 1) AS m ON true
+        ON CONFLICT (organization_id, event_id, endpoint_id) DO UPDATE
+        SET state = 'pending', next_attempt_at = now(), schedule_from = deliveries.attempts, last_error = NULL, finished_at = NULL
+        WHERE deliveries.state = 'failed' AND \(endpoint) IS NOT NULL
         """
     }
 }

@@ -63,7 +63,7 @@ public struct BudgetEventBody: Sendable {
             let projection = Projection(settled: settled, amount: budget.amount, span: span, at: at)
             writer.field("projected", projection?.total.description)
             writer.field("exhausts_at", projection?.exhaustsAt?.rfc3339)
-            writer.field("consequence", consequence)
+            writer.field("consequence", type == .recovered ? "calls_admitted" : consequence)
             writer.object("links") { writer in
                 writer.field("budget", "/v1/budgets/\(budget.id)")
                 writer.field("periods", "/v1/budgets/\(budget.id)/periods")

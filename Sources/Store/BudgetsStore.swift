@@ -13,6 +13,8 @@ public struct BudgetRecord: Sendable {
     public let rule: PeriodRule
     public var amount: Amount
     public var thresholds: [Int64]
+    /// Amounts in the budget's unit at which people are told too, ascending.
+    public var thresholdAmounts: [Amount]
     public let limitVersion: Int64
     public var enforcement: Enforcement
     public var activeFrom: Instant?
@@ -34,11 +36,12 @@ public struct BudgetRecord: Sendable {
         let anchor: (day: Int64, month: Int64)
         (
             id, name, team, project, match, words.per, words.unit, words.period, anchor.day, anchor.month, amount, thresholds,
-            limitVersion, words.enforcement, activeFrom, activeTo, degrade, finalCall, tier, revision, createdAt, archivedAt
+            limitVersion, words.enforcement, activeFrom, activeTo, degrade, finalCall, tier, revision, createdAt, archivedAt,
+            thresholdAmounts
         ) = try row.decode(
             as: (
                 BudgetID, String, TeamID?, ProjectID?, JSONB, String?, String, String, Int64, Int64, Amount, [Int64],
-                Int64, String, Instant?, Instant?, JSONB?, JSONB?, TierID?, Int64, Instant, Instant?
+                Int64, String, Instant?, Instant?, JSONB?, JSONB?, TierID?, Int64, Instant, Instant?, [Amount]
             ).self)
         guard let unit = BudgetUnit(rawValue: words.unit), let period = Period(rawValue: words.period),
             let enforcement = Enforcement(rawValue: words.enforcement)
@@ -65,6 +68,7 @@ public struct NewBudget: Sendable {
     public let rule: PeriodRule
     public let amount: Amount
     public let thresholds: [Int64]
+    public let thresholdAmounts: [Amount]
     public let enforcement: Enforcement
     public let activeFrom: Instant?
     public let activeTo: Instant?
@@ -73,7 +77,7 @@ public struct NewBudget: Sendable {
 
     public init(
         id: BudgetID, name: String, scope: BudgetScope, match: JSONB, per: BudgetPer?, unit: BudgetUnit, rule: PeriodRule,
-        amount: Amount, thresholds: [Int64], enforcement: Enforcement, activeFrom: Instant?, activeTo: Instant?,
+        amount: Amount, thresholds: [Int64], thresholdAmounts: [Amount], enforcement: Enforcement, activeFrom: Instant?, activeTo: Instant?,
         degrade: JSONB?, finalCall: JSONB?
     ) {
         self.id = id
@@ -85,6 +89,7 @@ public struct NewBudget: Sendable {
         self.rule = rule
         self.amount = amount
         self.thresholds = thresholds
+        self.thresholdAmounts = thresholdAmounts
         self.enforcement = enforcement
         self.activeFrom = activeFrom
         self.activeTo = activeTo
@@ -113,10 +118,10 @@ extension Store {
                 """
                 INSERT INTO budgets
                     (organization_id, id, name, team_id, project_id, match, per, unit, period, anchor_day, anchor_month, amount,
-                     thresholds, enforcement, active_from, active_to, degrade, final_call)
+                     thresholds, threshold_amounts, enforcement, active_from, active_to, degrade, final_call)
                 VALUES (\(organization), \(budget.id), \(budget.name), \(team), \(project), \(budget.match), \(budget.per?.rawValue),
                         \(budget.unit.rawValue), \(budget.rule.period.rawValue), \(budget.rule.anchorDay), \(budget.rule.anchorMonth),
-                        \(budget.amount), \(budget.thresholds), \(budget.enforcement.rawValue), \(budget.activeFrom),
+                        \(budget.amount), \(budget.thresholds), \(budget.thresholdAmounts), \(budget.enforcement.rawValue), \(budget.activeFrom),
                         \(budget.activeTo), \(budget.degrade), \(budget.finalCall))
                 """)
             try connection.query(Store.limit(of: budget.id, in: organization, setBy: setBy))
@@ -136,7 +141,8 @@ extension Store {
             let result = try connection.query(
                 """
                 SELECT id, name, team_id, project_id, match, per, unit, period, anchor_day, anchor_month, amount, thresholds,
-                       limit_version, enforcement, active_from, active_to, degrade, final_call, tier_id, revision, created_at, archived_at
+                       limit_version, enforcement, active_from, active_to, degrade, final_call, tier_id, revision, created_at, archived_at,
+                       threshold_amounts
                 FROM budgets
                 WHERE organization_id = \(organization) AND id > \(after) AND archived_at IS NULL
                   AND (\(teams) IS NULL OR team_id = ANY (\(teams)) OR project_id IN (
@@ -157,17 +163,21 @@ extension Store {
             guard before.tier == nil else { throw AdminRefusal.inUse("It keeps a cap of a tier: change that at the tier.") }
             var budget = before
             try change(&budget)
-            let isNewLimit = budget.amount != before.amount || budget.thresholds != before.thresholds
+            let isNewLimit =
+                budget.amount != before.amount || budget.thresholds != before.thresholds
+                || budget.thresholdAmounts != before.thresholdAmounts
             try connection.query(
                 """
                 UPDATE budgets
                 SET name = \(budget.name), match = \(budget.match), amount = \(budget.amount), thresholds = \(budget.thresholds),
+                    threshold_amounts = \(budget.thresholdAmounts),
                     enforcement = \(budget.enforcement.rawValue), active_from = \(budget.activeFrom), active_to = \(budget.activeTo),
                     degrade = \(budget.degrade), final_call = \(budget.finalCall),
                     limit_version = limit_version + \(Int64(isNewLimit ? 1 : 0)), revision = revision + 1
                 WHERE organization_id = \(organization) AND id = \(id)
                 """)
             if isNewLimit { try connection.query(Store.limit(of: id, in: organization, setBy: setBy)) }
+            try connection.query(Store.reviewAlerts(of: id, in: organization))
             return try Store.budget(id, of: organization, connection)
         }
     }
@@ -183,6 +193,7 @@ extension Store {
                 UPDATE budgets SET archived_at = now(), revision = revision + 1
                 WHERE organization_id = \(organization) AND id = \(id)
                 """)
+            try connection.query(Store.reviewAlerts(of: id, in: organization))
         }
     }
 
@@ -192,7 +203,8 @@ extension Store {
         let result = try connection.query(
             """
             SELECT id, name, team_id, project_id, match, per, unit, period, anchor_day, anchor_month, amount, thresholds,
-                   limit_version, enforcement, active_from, active_to, degrade, final_call, tier_id, revision, created_at, archived_at
+                   limit_version, enforcement, active_from, active_to, degrade, final_call, tier_id, revision, created_at, archived_at,
+                   threshold_amounts
             FROM budgets WHERE organization_id = \(organization) AND id = \(id)
             """)
         guard let row = result.rows.first else { throw AdminRefusal.notFound }
@@ -202,8 +214,8 @@ extension Store {
     /// Records the limit as the budget's row now has it.
     static func limit(of id: BudgetID, in organization: OrganizationID, setBy: APIKeyID) -> Query {
         """
-        INSERT INTO budget_limits (organization_id, budget_id, limit_version, amount, thresholds, set_by)
-        SELECT organization_id, id, limit_version, amount, thresholds, \(setBy) FROM budgets
+        INSERT INTO budget_limits (organization_id, budget_id, limit_version, amount, thresholds, threshold_amounts, set_by)
+        SELECT organization_id, id, limit_version, amount, thresholds, threshold_amounts, \(setBy) FROM budgets
         WHERE organization_id = \(organization) AND id = \(id)
         """
     }

@@ -71,7 +71,9 @@ extension Store {
                 """)
             let after = try Store.burst(id, of: organization, at: now, connection)
             switch decision {
-            case .approve: try Store.append(after.event(.burstApproved, at: now), of: organization, connection)
+            case .approve:
+                try Store.append(after.event(.burstApproved, at: now), of: organization, connection)
+                try connection.query(Store.reviewAlerts(of: after.budget, in: organization))
             case .deny: try Store.append(after.event(.burstDenied, at: now), of: organization, connection)
             case .withdraw, .revoke: break
             }

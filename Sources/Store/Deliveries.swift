@@ -12,30 +12,52 @@ public struct ClaimedDelivery: Sendable {
     public let endpoint: EndpointID
     /// Counts from 1, and is the fence: another claim raises it.
     public let attempt: Int64
-    /// False when the endpoint was disabled or archived meanwhile.
-    public let isWanted: Bool
+    /// The same, counted since the schedule last began: sent again by hand, it begins anew.
+    public let scheduledAttempt: Int64
+    public let lane: DeliveryLane
+    /// Why it should not be made any more: the endpoint was disabled or archived, or a later event says more.
+    public let unwanted: String?
+    /// How old the news is.
+    public let age: Duration
+    /// How many alerts of teams and projects were muted at this endpoint because of what this event tells.
+    public let muted: Int64
     public let kind: EndpointCredentials.Kind
+    public let credentialsVersion: Int64
     /// The event's, as JSON text.
     public let body: String
     private let sealed: Bytea
 
-    init(_ row: Row) throws(PostgresError) {
+    fileprivate init(_ row: Row, _ lane: DeliveryLane) throws(PostgresError) {
+        self.lane = lane
         let kindName: String
         let json: JSONB
-        (organization, id, event, endpoint, attempt, isWanted, kindName, json, sealed) = try row.decode(
-            as: (OrganizationID, DeliveryID, EventID, EndpointID, Int64, Bool, String, JSONB, Bytea).self)
+        let ageSeconds: Int64
+        (
+            organization, id, event, endpoint, attempt, scheduledAttempt, unwanted, ageSeconds, muted, kindName, credentialsVersion, json,
+            sealed
+        ) = try row.decode(
+            as: (
+                OrganizationID, DeliveryID, EventID, EndpointID, Int64, Int64, String?, Int64, Int64, String, Int64, JSONB, Bytea
+            ).self)
         guard let kind = EndpointCredentials.Kind(rawValue: kindName) else { throw .decoding("an endpoint of unknown kind") }
         self.kind = kind
+        age = .seconds(max(0, ageSeconds))
         body = json.text
     }
 
     /// What opens the endpoint.
     /// - Throws: `SealingError`.
     public func credentials(_ sealer: Sealer) throws(SealingError) -> EndpointCredentials {
-        let bytes = try sealer.open(sealed.bytes, at: Store.place(of: endpoint, organization))
-        guard let json = try? JSON.parse(bytes), let credentials = EndpointCredentials(kind, json) else { throw .unknownFormat }
-        return credentials
+        try EndpointCredentials(kind, opening: sealed, of: endpoint, organization, sealer)
     }
+}
+
+/// Two lanes, so that what fails does not hold up what is new.
+public enum DeliveryLane: Sendable, Hashable, CaseIterable {
+    /// First and second attempts at endpoints that took the last one.
+    case fresh
+    /// Everything else: later attempts, and endpoints that fail, one attempt at a time.
+    case retry
 }
 
 /// How many deliveries this sender has under way, so that one endpoint or organization does not take all the places.
@@ -49,127 +71,104 @@ public struct DeliveryLoad: Sendable {
     }
 }
 
-/// What one attempt came to, for the log.
-public struct AttemptRecord: Sendable {
-    public let duration: Duration
-    /// HTTP; nil without an answer.
-    public let status: Int?
-    /// `delivered`, or why not, in words fit for the tenant.
-    public let outcome: String
-    /// The beginning of the answer, scrubbed.
-    public let response: String?
+/// How much a sender may have under way (law 11).
+public struct DeliveryBounds: Sendable {
+    public let perEndpoint: Int
+    public let perOrganization: Int
+    public let lease: Duration
 
-    public init(duration: Duration, status: Int?, outcome: String, response: String?) {
-        self.duration = duration
-        self.status = status
-        self.outcome = outcome
-        self.response = response
-    }
-}
-
-/// What becomes of a delivery after an attempt.
-public enum DeliveryFate: Sendable, Equatable {
-    case delivered
-    case retry(after: Duration)
-    case failed
-    case cancelled
-    /// Failed, and so will all others: the endpoint is disabled with this reason.
-    case endpointDisabled(reason: String)
-
-    fileprivate var state: String {
-        switch self {
-        case .delivered: "delivered"
-        case .retry: "pending"
-        case .failed, .endpointDisabled: "failed"
-        case .cancelled: "cancelled"
-        }
-    }
-
-    fileprivate var retryMicroseconds: Int64? {
-        if case .retry(let delay) = self { delay.microseconds } else { nil }
+    public init(perEndpoint: Int, perOrganization: Int, lease: Duration) {
+        self.perEndpoint = perEndpoint
+        self.perOrganization = perOrganization
+        self.lease = lease
     }
 }
 
 extension Store {
-    /// Claims due deliveries, and those whose sender let its lease run out: its claim is void, but its attempt counts. Of each
-    /// endpoint and each organization at most so many are under way with this sender, the longest due first.
+    /// Claims due deliveries of one lane, and those whose sender let its lease run out: its claim is void, but its attempt counts.
+    ///
+    /// It walks from endpoint to endpoint along an index, so the length of a queue does not matter; takes of each endpoint and each
+    /// organization only so many as are not under way with this sender, the longest due first; and serves organizations in turn. An
+    /// endpoint that fails is tried with one delivery at a time, and less often the longer it fails. What the endpoint's rate allows is
+    /// noted in its row, which is locked meanwhile, so that it binds all replicas.
+    ///
+    /// - Parameter now: For tests that hold the clock; otherwise it is Postgres's.
     public func claimDeliveries(
-        owner: ID<SenderKind>, atMost count: Int, lease: Duration, load: DeliveryLoad, perEndpoint: Int, perOrganization: Int
+        _ lane: DeliveryLane, owner: ID<SenderKind>, atMost count: Int, load: DeliveryLoad, bounds: DeliveryBounds, now: Instant? = nil
     ) async throws -> [ClaimedDelivery] {
-        try await read { connection in
+        let lease = bounds.lease.microseconds
+        return try await read { connection in
             let result = try connection.query(
                 """
-                WITH load_endpoints AS (SELECT * FROM unnest(\(Array(load.endpoints.keys)), \(load.endpoints.values.map(Int64.init)))
-                         AS l (endpoint_id, count)),
-                     load_organizations AS (SELECT * FROM unnest(\(Array(load.organizations.keys)),
-                         \(load.organizations.values.map(Int64.init))) AS l (organization_id, count)),
-                     due AS (
-                         SELECT d.organization_id, d.id, d.next_attempt_at, d.endpoint_id,
-                                row_number() OVER (PARTITION BY d.organization_id, d.endpoint_id ORDER BY d.next_attempt_at, d.id) AS place
-                         FROM deliveries AS d WHERE d.state IN ('pending', 'sending') AND d.next_attempt_at <= now()),
-                     fair AS (
-                         SELECT due.organization_id, due.id, due.next_attempt_at,
-                                row_number() OVER (PARTITION BY due.organization_id ORDER BY due.next_attempt_at, due.id)
-                                    + coalesce(lo.count, 0) AS place
-                         FROM due LEFT JOIN load_endpoints AS le ON le.endpoint_id = due.endpoint_id
-                              LEFT JOIN load_organizations AS lo ON lo.organization_id = due.organization_id
-                         WHERE due.place + coalesce(le.count, 0) <= \(perEndpoint)),
-                     claimed AS MATERIALIZED (
-                         SELECT d.organization_id, d.id
-                         FROM fair JOIN deliveries AS d ON d.organization_id = fair.organization_id AND d.id = fair.id
-                         WHERE fair.place <= \(perOrganization)
-                               AND d.state IN ('pending', 'sending') AND d.next_attempt_at <= now()
-                         ORDER BY fair.next_attempt_at, fair.id LIMIT \(count) FOR UPDATE OF d SKIP LOCKED)
+                WITH RECURSIVE clock AS (SELECT coalesce(\(now), now()) AS now),
+                waiting AS (
+                    (SELECT organization_id, endpoint_id FROM deliveries WHERE state IN ('pending', 'sending')
+                     ORDER BY organization_id, endpoint_id LIMIT 1)
+                    UNION ALL
+                    SELECT next.organization_id, next.endpoint_id FROM waiting AS w CROSS JOIN LATERAL (
+                        SELECT d.organization_id, d.endpoint_id FROM deliveries AS d
+                        WHERE d.state IN ('pending', 'sending') AND (d.organization_id, d.endpoint_id) > (w.organization_id, w.endpoint_id)
+                        ORDER BY d.organization_id, d.endpoint_id LIMIT 1) AS next),
+                load_endpoints AS (SELECT * FROM unnest(\(Array(load.endpoints.keys)), \(load.endpoints.values.map(Int64.init)))
+                    AS l (endpoint_id, count)),
+                load_organizations AS (SELECT * FROM unnest(\(Array(load.organizations.keys)),
+                    \(load.organizations.values.map(Int64.init))) AS l (organization_id, count)),
+                open AS (
+                    SELECT p.organization_id, p.id, p.failures > 0 AS fails,
+                           CASE WHEN p.failures > 0 THEN 1 ELSE \(bounds.perEndpoint) END - coalesce(l.count, 0) AS room
+                    FROM waiting AS w
+                    JOIN endpoints AS p ON p.organization_id = w.organization_id AND p.id = w.endpoint_id
+                    LEFT JOIN load_endpoints AS l ON l.endpoint_id = p.id, clock
+                    WHERE NOT p.is_paused AND p.next_slot_at <= clock.now AND (\(lane == .retry) OR p.failures = 0)),
+                due AS (
+                    SELECT open.organization_id, d.id, d.next_attempt_at,
+                           row_number() OVER (PARTITION BY open.organization_id ORDER BY d.next_attempt_at, d.id)
+                               + coalesce(l.count, 0) AS place
+                    FROM open LEFT JOIN load_organizations AS l ON l.organization_id = open.organization_id, clock, LATERAL (
+                        SELECT d.id, d.next_attempt_at FROM deliveries AS d
+                        WHERE d.organization_id = open.organization_id AND d.endpoint_id = open.id AND d.state IN ('pending', 'sending')
+                              AND d.next_attempt_at <= clock.now
+                              AND (open.fails OR (d.attempts - d.schedule_from >= 2) = \(lane == .retry))
+                        ORDER BY d.next_attempt_at, d.id LIMIT greatest(open.room, 0)) AS d),
+                claimed AS MATERIALIZED (
+                    SELECT d.organization_id, d.id, d.endpoint_id
+                    FROM due JOIN deliveries AS d ON d.organization_id = due.organization_id AND d.id = due.id
+                    JOIN endpoints AS p ON p.organization_id = d.organization_id AND p.id = d.endpoint_id, clock
+                    WHERE due.place <= \(bounds.perOrganization) AND p.next_slot_at <= clock.now
+                          AND d.state IN ('pending', 'sending') AND d.next_attempt_at <= clock.now
+                    ORDER BY due.place, due.next_attempt_at, due.id LIMIT \(count)
+                    FOR UPDATE OF d SKIP LOCKED FOR NO KEY UPDATE OF p SKIP LOCKED),
+                paced AS (
+                    UPDATE endpoints AS p
+                    SET next_slot_at = greatest(p.next_slot_at, clock.now) + c.count * interval '1 minute' / coalesce(p.rate_per_minute,
+                        CASE p.kind WHEN 'slack' THEN 60 WHEN 'pagerduty' THEN 120 WHEN 'teams' THEN 60 WHEN 'email' THEN 30 ELSE 600 END)
+                    FROM (SELECT organization_id, endpoint_id, count(*) AS count FROM claimed GROUP BY organization_id, endpoint_id) AS c, clock
+                    WHERE p.organization_id = c.organization_id AND p.id = c.endpoint_id)
                 UPDATE deliveries AS d
-                SET state = 'sending', attempts = d.attempts + 1, lease_owner = \(owner),
-                    lease_until = now() + \(lease.microseconds) * interval '1 microsecond',
-                    next_attempt_at = now() + \(lease.microseconds) * interval '1 microsecond'
-                FROM claimed, events AS e, endpoints AS p
+                SET state = 'sending', attempts = d.attempts + 1, lease_owner = \(owner), credentials_version = p.credentials_version,
+                    lease_until = clock.now + \(lease) * interval '1 microsecond',
+                    next_attempt_at = clock.now + \(lease) * interval '1 microsecond'
+                FROM claimed, clock, events AS e, endpoints AS p
                 WHERE d.organization_id = claimed.organization_id AND d.id = claimed.id
                       AND e.organization_id = d.organization_id AND e.id = d.event_id
                       AND p.organization_id = d.organization_id AND p.id = d.endpoint_id
-                RETURNING d.organization_id, d.id, d.event_id, d.endpoint_id, d.attempts, p.is_enabled AND p.archived_at IS NULL, p.kind,
-                          e.body, p.sealed
+                RETURNING d.organization_id, d.id, d.event_id, d.endpoint_id, d.attempts, d.attempts - d.schedule_from,
+                    CASE WHEN NOT p.is_enabled OR p.archived_at IS NOT NULL THEN 'endpoint disabled or archived'
+                         WHEN e.topic IS NOT NULL AND EXISTS (
+                             SELECT FROM events AS n JOIN deliveries AS nd
+                                 ON nd.organization_id = n.organization_id AND nd.event_id = n.id AND nd.endpoint_id = d.endpoint_id
+                             WHERE n.organization_id = e.organization_id AND n.topic = e.topic
+                                   AND (n.created_at, n.id) > (e.created_at, e.id) AND nd.state IN ('pending', 'sending', 'delivered'))
+                         THEN 'superseded by a later event' END,
+                    extract(epoch FROM clock.now - e.created_at)::bigint,
+                    (SELECT count(*) FROM deliveries AS m JOIN events AS cause
+                         ON cause.organization_id = m.organization_id AND cause.id = m.muted_by
+                     WHERE m.organization_id = d.organization_id AND m.endpoint_id = d.endpoint_id AND m.muted_by IS NOT NULL
+                           AND (m.muted_by = d.event_id OR e.type = 'budget.recovered' AND cause.topic = e.topic)),
+                    p.kind, p.credentials_version, e.body, p.sealed
                 """)
-            return try result.rows.map(ClaimedDelivery.init)
+            return try result.rows.map { row throws(PostgresError) in try ClaimedDelivery(row, lane) }
         }
-    }
-
-    /// Logs an attempt (nil: none was made) and decides the delivery, in one transaction. Returns false when the claim had been lost
-    /// and the delivery is another sender's to decide; the attempt is logged all the same.
-    @discardableResult
-    public func finishDelivery(
-        _ delivery: ClaimedDelivery, owner: ID<SenderKind>, fate: DeliveryFate, attempt: AttemptRecord?, reason: String?
-    ) async throws -> Bool {
-        var queries: [Query] = [
-            """
-            UPDATE deliveries SET state = \(fate.state), lease_owner = NULL, lease_until = NULL, last_error = \(reason),
-                next_attempt_at = CASE WHEN \(fate.retryMicroseconds) IS NULL THEN next_attempt_at
-                                       ELSE now() + \(fate.retryMicroseconds) * interval '1 microsecond' END,
-                finished_at = CASE WHEN \(fate.retryMicroseconds) IS NULL THEN now() END
-            WHERE organization_id = \(delivery.organization) AND id = \(delivery.id) AND state = 'sending'
-                  AND lease_owner = \(owner) AND attempts = \(delivery.attempt)
-            """
-        ]
-        if let attempt {
-            queries.append(
-                """
-                INSERT INTO delivery_attempts (organization_id, delivery_id, attempt, started_at, duration_ms, status, outcome, response)
-                VALUES (\(delivery.organization), \(delivery.id), \(delivery.attempt),
-                        now() - \(attempt.duration.microseconds) * interval '1 microsecond', \(attempt.duration.microseconds / 1000),
-                        \(attempt.status.map(Int64.init)), \(attempt.outcome), \(attempt.response))
-                ON CONFLICT DO NOTHING
-                """)
-        }
-        if case .endpointDisabled(let disabledReason) = fate {
-            queries.append(
-                """
-                UPDATE endpoints SET is_enabled = false, disabled_reason = \(disabledReason), revision = revision + 1
-                WHERE organization_id = \(delivery.organization) AND id = \(delivery.endpoint) AND is_enabled
-                """)
-        }
-        let all = queries
-        return try await pool.withConnection { connection in try connection.flight(all)[0].affected == 1 }
     }
 }
 
@@ -178,7 +177,7 @@ public enum SenderKind: IDKind { public static let prefix = "snd" }
 
 extension Duration {
     /// Whole microseconds, rounded towards zero.
-    fileprivate var microseconds: Int64 {
+    var microseconds: Int64 {
         components.seconds * 1_000_000 + components.attoseconds / 1_000_000_000_000
     }
 }

@@ -1,48 +1,20 @@
 /// What it takes to reach an endpoint: sealed in Postgres, open only while a delivery is made, and never shown again.
+import Budgets
 import JSON
-
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
-
-/// The secret that a webhook's receiver verifies signatures with (Standard Webhooks 1.0.0).
-public struct WebhookSecret: Hashable, Sendable, CustomStringConvertible {
-    public static let prefix = "whsec_"
-    /// New secrets have this many random bytes; the specification allows 24 to 64.
-    public static let newBytes = 32
-
-    public let bytes: [UInt8]
-
-    /// A new secret.
-    public init(using generator: inout some RandomNumberGenerator) {
-        bytes = (0..<WebhookSecret.newBytes).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
-    }
-
-    /// Reads the text form; nil unless it is `whsec_` and the base64 of 24 to 64 bytes.
-    public init?(_ text: String) {
-        guard text.hasPrefix(WebhookSecret.prefix), let data = Data(base64Encoded: String(text.dropFirst(WebhookSecret.prefix.count))),
-            (24...64).contains(data.count)
-        else { return nil }
-        bytes = Array(data)
-    }
-
-    /// The text form, for the one answer that shows it.
-    public var revealed: String { WebhookSecret.prefix + Data(bytes).base64EncodedString() }
-
-    public var description: String { "whsec_…" }
-}
+import Postgres
 
 /// Where an endpoint is and what opens it. The URL is a secret too: Slack's is the whole credential.
 public enum EndpointCredentials: Hashable, Sendable, CustomStringConvertible {
     case slack(url: String)
     case pagerduty(url: String, routingKey: String)
-    case webhook(url: String, secret: WebhookSecret)
+    /// The present secret first; rotated ones sign too until their time is over.
+    case webhook(url: String, secrets: [WebhookSecret])
+    case email(to: [String])
+    case teams(url: String)
 
     /// The kinds of endpoint there are.
     public enum Kind: String, Hashable, Sendable, CaseIterable {
-        case slack, pagerduty, webhook
+        case slack, pagerduty, webhook, email, teams
     }
 
     /// PagerDuty's Events API v2. Its European region and test receivers have other URLs.
@@ -53,12 +25,16 @@ public enum EndpointCredentials: Hashable, Sendable, CustomStringConvertible {
         case .slack: .slack
         case .pagerduty: .pagerduty
         case .webhook: .webhook
+        case .email: .email
+        case .teams: .teams
         }
     }
 
-    public var url: String {
+    /// Nil for e-mail, which goes through the operator's server.
+    public var url: String? {
         switch self {
-        case .slack(let url), .pagerduty(let url, _), .webhook(let url, _): url
+        case .slack(let url), .pagerduty(let url, _), .webhook(let url, _), .teams(let url): url
+        case .email: nil
         }
     }
 
@@ -67,23 +43,49 @@ public enum EndpointCredentials: Hashable, Sendable, CustomStringConvertible {
     /// What is sealed.
     var json: JSON {
         switch self {
-        case .slack(let url): ["url": .string(url)]
+        case .slack(let url), .teams(let url): ["url": .string(url)]
         case .pagerduty(let url, let routingKey): ["url": .string(url), "routing_key": .string(routingKey)]
-        case .webhook(let url, let secret): ["url": .string(url), "secret": .string(secret.revealed)]
+        case .email(let to): ["to": .array(to.map { .string($0) })]
+        case .webhook(let url, let secrets):
+            [
+                "url": .string(url),
+                "secrets": .array(
+                    secrets.map { ["secret": .string($0.kept), "until": $0.until.map { .string($0.rfc3339) } ?? .null] }),
+            ]
         }
     }
 
     /// Reads what was sealed for an endpoint of that kind.
     init?(_ kind: Kind, _ json: JSON) {
-        guard let url = json["url"]?.string else { return nil }
-        switch kind {
-        case .slack: self = .slack(url: url)
-        case .pagerduty:
+        let url = json["url"]?.string
+        switch (kind, url) {
+        case (.slack, let url?): self = .slack(url: url)
+        case (.teams, let url?): self = .teams(url: url)
+        case (.pagerduty, let url?):
             guard let routingKey = json["routing_key"]?.string else { return nil }
             self = .pagerduty(url: url, routingKey: routingKey)
-        case .webhook:
-            guard let secret = json["secret"]?.string.flatMap({ WebhookSecret($0) }) else { return nil }
-            self = .webhook(url: url, secret: secret)
+        case (.webhook, let url?):
+            // One secret alone is how the first version kept it.
+            let kept = json["secrets"]?.array ?? [["secret": json["secret"] ?? .null]]
+            let secrets = kept.compactMap { entry in
+                entry["secret"]?.string.flatMap { WebhookSecret($0, until: entry["until"]?.string.flatMap { Instant(rfc3339: $0) }) }
+            }
+            guard !secrets.isEmpty, secrets.count == kept.count else { return nil }
+            self = .webhook(url: url, secrets: secrets)
+        case (.email, _):
+            let to = json["to"]?.array?.compactMap(\.string) ?? []
+            guard !to.isEmpty else { return nil }
+            self = .email(to: to)
+        case (_, nil): return nil
         }
+    }
+
+    /// Opens what was sealed for an endpoint.
+    init(
+        _ kind: Kind, opening sealed: Bytea, of endpoint: EndpointID, _ organization: OrganizationID, _ sealer: Sealer
+    ) throws(SealingError) {
+        let bytes = try sealer.open(sealed.bytes, at: Store.place(of: endpoint, organization))
+        guard let json = try? JSON.parse(bytes), let credentials = EndpointCredentials(kind, json) else { throw .unknownFormat }
+        self = credentials
     }
 }

@@ -21,7 +21,7 @@ extension Store {
             try connection.query(
                 """
                 INSERT INTO deliveries (organization_id, id, event_id, endpoint_id, state, next_attempt_at, created_at)
-                VALUES (\(organization), \(delivery), \(event), \(id), 'pending', \(instant), \(instant))
+                VALUES (\(organization), \(delivery), \(event), \(id), 'pending', least(\(instant), now()), \(instant))
                 """)
             return delivery
         }

@@ -4,59 +4,96 @@ public import Budgets
 import JSON
 import Postgres
 
-public struct EndpointRecord: Sendable {
-    public let id: EndpointID
+/// What an administrator may set of an endpoint.
+public struct EndpointSettings: Sendable {
     public var name: String
-    public let kind: EndpointCredentials.Kind
     /// Patterns such as `budget.*`.
     public var events: [String]
+    /// Teams, projects and budgets that it wants to hear about; empty: all, and what concerns none of them.
+    public var about: [Concern]
     /// Events of a lower percentage are not sent here.
     public var minPercent: Int64
+    public var minSeverity: Severity
+    /// Nil: what the kind's vendor takes.
+    public var ratePerMinute: Int64?
+    /// Deliveries wait until it is no longer.
+    public var isPaused = false
+
+    public init(
+        name: String, events: [String] = ["*"], about: [Concern] = [], minPercent: Int64 = 0, minSeverity: Severity = .info,
+        ratePerMinute: Int64? = nil
+    ) {
+        self.name = name
+        self.events = events
+        self.about = about
+        self.minPercent = minPercent
+        self.minSeverity = minSeverity
+        self.ratePerMinute = ratePerMinute
+    }
+}
+
+public struct EndpointRecord: Sendable {
+    public let id: EndpointID
+    public let kind: EndpointCredentials.Kind
+    public var settings: EndpointSettings
     public var isEnabled: Bool
     /// Why Bursar disabled it, in words fit for the tenant.
     public let disabledReason: String?
+    /// Attempts that failed since the last that did not.
+    public let failures: Int64
+    public let failingSince: Instant?
+    public let lastSuccessAt: Instant?
+    public let lastFailureAt: Instant?
     public let revision: Int64
     public let createdAt: Instant
     public let archivedAt: Instant?
 
     init(_ row: Row) throws(PostgresError) {
-        let kindName: String
-        (id, name, kindName, events, minPercent, isEnabled, disabledReason, revision, createdAt, archivedAt) = try row.decode(
-            as: (EndpointID, String, String, [String], Int64, Bool, String?, Int64, Instant, Instant?).self)
-        guard let kind = EndpointCredentials.Kind(rawValue: kindName) else { throw .decoding("an endpoint of unknown kind") }
+        let words: (kind: String, severity: String)
+        let about: [String]
+        let (name, events, minPercent, rate, isPaused): (String, [String], Int64, Int64?, Bool)
+        (
+            id, name, words.kind, events, about, minPercent, words.severity, rate, isPaused, isEnabled, disabledReason, failures,
+            failingSince, lastSuccessAt, lastFailureAt, revision, createdAt, archivedAt
+        ) = try row.decode(
+            as: (
+                EndpointID, String, String, [String], [String], Int64, String, Int64?, Bool, Bool, String?, Int64, Instant?, Instant?,
+                Instant?, Int64, Instant, Instant?
+            ).self)
+        guard let kind = EndpointCredentials.Kind(rawValue: words.kind), let severity = Severity(rawValue: words.severity) else {
+            throw .decoding("an endpoint of unknown kind or severity")
+        }
         self.kind = kind
+        settings = EndpointSettings(
+            name: name, events: events, about: about.compactMap { Concern($0) }, minPercent: minPercent, minSeverity: severity,
+            ratePerMinute: rate)
+        settings.isPaused = isPaused
     }
 }
 
 extension Store {
     /// Seals the credentials and saves the endpoint.
     public func createEndpoint(
-        _ id: EndpointID, of organization: OrganizationID, name: String, credentials: EndpointCredentials, events: [String],
-        minPercent: Int64, sealer: Sealer
+        _ id: EndpointID, of organization: OrganizationID, _ settings: EndpointSettings, credentials: EndpointCredentials, sealer: Sealer
     ) async throws -> EndpointRecord {
         let sealed = try sealer.seal(credentials.json.bytes, at: Store.place(of: id, organization))
         return try await transaction { connection in
             try Bound.endpoints.requireRoom(in: organization, connection)
-            let result = try connection.query(
+            try Store.require(settings.about, of: organization, connection)
+            try connection.query(
                 """
-                INSERT INTO endpoints (organization_id, id, name, kind, events, min_percent, sealed)
-                VALUES (\(organization), \(id), \(name), \(credentials.kind.rawValue), \(events), \(minPercent), \(Bytea(sealed)))
-                RETURNING id, name, kind, events, min_percent, is_enabled, disabled_reason, revision, created_at, archived_at
+                INSERT INTO endpoints
+                    (organization_id, id, name, kind, events, about, min_percent, min_severity, rate_per_minute, is_paused, sealed)
+                VALUES (\(organization), \(id), \(settings.name), \(credentials.kind.rawValue), \(settings.events),
+                        \(settings.about.map(\.description)), \(settings.minPercent), \(settings.minSeverity.rawValue),
+                        \(settings.ratePerMinute), \(settings.isPaused), \(Bytea(sealed)))
                 """)
-            return try EndpointRecord(result.rows[0])
+            return try Store.endpoint(id, of: organization, connection)
         }
     }
 
     public func endpoint(_ id: EndpointID, of organization: OrganizationID) async throws -> EndpointRecord {
-        try await read { connection in
-            let result = try connection.query(
-                """
-                SELECT id, name, kind, events, min_percent, is_enabled, disabled_reason, revision, created_at, archived_at
-                FROM endpoints WHERE organization_id = \(organization) AND id = \(id)
-                """)
-            guard let row = result.rows.first else { throw AdminRefusal.notFound }
-            return try EndpointRecord(row)
-        }
+        try await read { connection in try Store.endpoint(id, of: organization, connection) }
     }
 
     public func endpoints(
@@ -65,7 +102,8 @@ extension Store {
         try await read { connection in
             let result = try connection.query(
                 """
-                SELECT id, name, kind, events, min_percent, is_enabled, disabled_reason, revision, created_at, archived_at
+                SELECT id, name, kind, events, about, min_percent, min_severity, rate_per_minute, is_paused, is_enabled, disabled_reason,
+                       failures, failing_since, last_success_at, last_failure_at, revision, created_at, archived_at
                 FROM endpoints WHERE organization_id = \(organization) AND id > \(after) AND archived_at IS NULL
                 ORDER BY id LIMIT \(limit + 1)
                 """)
@@ -73,23 +111,29 @@ extension Store {
         }
     }
 
-    /// Changes what may change; enabling forgets why the endpoint was disabled.
+    /// Changes what may change. Enabling forgets why the endpoint was disabled, and its failures.
     public func changeEndpoint(
         _ id: EndpointID, of organization: OrganizationID, ifRevision: Int64?, _ change: @Sendable (inout EndpointRecord) throws -> Void
     ) async throws -> EndpointRecord {
         try await transaction { connection in
             var endpoint = try Store.lockEndpoint(id, of: organization, connection)
             try Store.check(revision: endpoint.revision, archivedAt: endpoint.archivedAt, against: ifRevision)
+            let about = endpoint.settings.about
             try change(&endpoint)
-            let result = try connection.query(
+            if endpoint.settings.about != about { try Store.require(endpoint.settings.about, of: organization, connection) }
+            let settings = endpoint.settings
+            try connection.query(
                 """
-                UPDATE endpoints SET name = \(endpoint.name), events = \(endpoint.events), min_percent = \(endpoint.minPercent),
-                    is_enabled = \(endpoint.isEnabled),
-                    disabled_reason = CASE WHEN \(endpoint.isEnabled) THEN NULL ELSE disabled_reason END, revision = revision + 1
+                UPDATE endpoints SET name = \(settings.name), events = \(settings.events), about = \(settings.about.map(\.description)),
+                    min_percent = \(settings.minPercent), min_severity = \(settings.minSeverity.rawValue),
+                    rate_per_minute = \(settings.ratePerMinute), is_paused = \(settings.isPaused),
+                    failures = CASE WHEN \(endpoint.isEnabled) AND NOT is_enabled THEN 0 ELSE failures END,
+                    failing_since = CASE WHEN \(endpoint.isEnabled) AND NOT is_enabled THEN NULL ELSE failing_since END,
+                    disabled_reason = CASE WHEN \(endpoint.isEnabled) THEN NULL ELSE disabled_reason END,
+                    is_enabled = \(endpoint.isEnabled), revision = revision + 1
                 WHERE organization_id = \(organization) AND id = \(id)
-                RETURNING id, name, kind, events, min_percent, is_enabled, disabled_reason, revision, created_at, archived_at
                 """)
-            return try EndpointRecord(result.rows[0])
+            return try Store.endpoint(id, of: organization, connection)
         }
     }
 
@@ -111,16 +155,42 @@ extension Store {
         }
     }
 
-    private static func lockEndpoint(
+    static func endpoint(
         _ id: EndpointID, of organization: OrganizationID, _ connection: isolated PostgresConnection
     ) throws -> EndpointRecord {
         let result = try connection.query(
             """
-            SELECT id, name, kind, events, min_percent, is_enabled, disabled_reason, revision, created_at, archived_at
-            FROM endpoints WHERE organization_id = \(organization) AND id = \(id) FOR UPDATE
+            SELECT id, name, kind, events, about, min_percent, min_severity, rate_per_minute, is_paused, is_enabled, disabled_reason,
+                   failures, failing_since, last_success_at, last_failure_at, revision, created_at, archived_at
+            FROM endpoints WHERE organization_id = \(organization) AND id = \(id)
             """)
         guard let row = result.rows.first else { throw AdminRefusal.notFound }
         return try EndpointRecord(row)
+    }
+
+    /// The same, locked until the end of the Postgres transaction.
+    static func lockEndpoint(
+        _ id: EndpointID, of organization: OrganizationID, _ connection: isolated PostgresConnection
+    ) throws -> EndpointRecord {
+        try connection.query("SELECT 1 FROM endpoints WHERE organization_id = \(organization) AND id = \(id) FOR UPDATE")
+        return try endpoint(id, of: organization, connection)
+    }
+
+    /// What an endpoint wants to hear about must exist.
+    private static func require(
+        _ about: [Concern], of organization: OrganizationID, _ connection: isolated PostgresConnection
+    ) throws {
+        for (index, concern) in about.enumerated() {
+            let pointer = "/about/\(index)"
+            switch concern {
+            case .team(let id): try requireTeam(id, of: organization, at: pointer, connection)
+            case .project(let id): try requireProject(id, of: organization, at: pointer, connection)
+            case .budget(let id):
+                do { _ = try budget(id, of: organization, connection) } catch AdminRefusal.notFound {
+                    throw AdminRefusal.unknownReference(pointer: pointer)
+                }
+            }
+        }
     }
 
     static func place(of endpoint: EndpointID, _ organization: OrganizationID) -> SealedPlace {

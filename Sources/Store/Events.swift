@@ -103,6 +103,33 @@ public struct NewEvent: Sendable {
     }
 }
 
+/// One thing that an event concerns and an endpoint may ask for, by its id.
+public enum Concern: Hashable, Sendable, LosslessStringConvertible {
+    case team(TeamID)
+    case project(ProjectID)
+    case budget(BudgetID)
+
+    public init?(_ text: String) {
+        if let id = TeamID(text) {
+            self = .team(id)
+        } else if let id = ProjectID(text) {
+            self = .project(id)
+        } else if let id = BudgetID(text) {
+            self = .budget(id)
+        } else {
+            return nil
+        }
+    }
+
+    public var description: String {
+        switch self {
+        case .team(let id): id.description
+        case .project(let id): id.description
+        case .budget(let id): id.description
+        }
+    }
+}
+
 extension Store {
     /// Writes an event and its deliveries in the Postgres transaction that the connection is in. They go out after its COMMIT: within
     /// a second, or at once when the dispatcher is woken (`API.wakeDispatcher`).
@@ -110,6 +137,6 @@ extension Store {
         _ event: NewEvent, of organization: OrganizationID, _ connection: isolated PostgresConnection
     ) throws {
         let row = event.row(of: try Store.organization(organization, connection))
-        try connection.pipeline([AlertWrites.events([row]), AlertWrites.deliveries(of: [row])])
+        try connection.pipeline([AlertWrites.events([row]), AlertWrites.deliveries(of: [(organization, row.id)])])
     }
 }

@@ -2,7 +2,7 @@
 public import Postgres
 
 public enum ServiceRole {
-    /// Made by migration 0011, with everything granted that the service needs. Log in as it, or as a member of it.
+    /// Made by `Migrations/…_walls.sql`, with everything granted that the service needs. Log in as it, or as a member of it.
     public static let name = "bursar_service"
 
     /// Why the session's role must not serve; nil when it may.

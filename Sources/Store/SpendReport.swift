@@ -52,7 +52,7 @@ extension Store {
     }
 }
 
-private enum SpendReport {
+enum SpendReport {
     /// Summed by the narrow keys of the roll-ups first; what people group by stands behind few attributions.
     static func query(
         _ organization: OrganizationID, _ spans: [StatementSpan], _ dimensions: [SpendDimension], _ position: Int64

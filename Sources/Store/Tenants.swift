@@ -1,4 +1,4 @@
-/// The second wall between tenants (law 8): each transaction states whose rows it is about, and row-level security (migration 0011)
+/// The second wall between tenants (law 8): each transaction states whose rows it is about, and row-level security (`Migrations/…_walls.sql`)
 /// shows and takes no others, whatever the statements say.
 public import Budgets
 public import Postgres

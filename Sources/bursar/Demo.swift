@@ -86,10 +86,7 @@ struct DemoRun: Sendable {
             host: server.host, port: server.port, plan: world.plan, calls: world.calls, speed: nil, connections: connections,
             statementKey: ownerKey)
         let report = try await replay.run()
-        let expected = DemoWorld.expectedAlerts
-        // Each receiver takes its first attempt at once; so long is only waited when something is wrong.
-        await receivers.wait(for: expected.count, atMost: .seconds(30))
-        let deliveries = try JSON.parse(try await api.read("/v1/deliveries?limit=100"))["data"]?.array?.count ?? 0
+        let deliveries = try await DemoDeliveries.read(api, atMost: .seconds(30))
         return DemoOutcome(
             world: world, report: report, alerts: receivers.alerts, unread: receivers.unread, deliveries: deliveries,
             export: try await DemoExport.read(api))

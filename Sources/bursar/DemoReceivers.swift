@@ -20,7 +20,6 @@ final class DemoReceivers: Sendable {
         var alerts: [DemoAlert] = []
         /// Bodies that no alert could be read from: none in a healthy run.
         var unread: [String] = []
-        var waiting: (count: Int, continuation: CheckedContinuation<Void, Never>)?
     }
 
     let port: Int
@@ -55,47 +54,12 @@ final class DemoReceivers: Sendable {
     var alerts: [DemoAlert] { state.withLock { $0.alerts } }
     var unread: [String] { state.withLock { $0.unread } }
 
-    /// Returns when so many alerts are there, or after the time.
-    func wait(for count: Int, atMost time: Duration) async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.arrival(of: count) }
-            // The bound of the wait, not a poll.
-            group.addTask { try? await Task.sleep(for: time) }
-            await group.next()
-            release()
-            group.cancelAll()
-        }
-    }
-
-    private func arrival(of count: Int) async {
-        await withCheckedContinuation { continuation in
-            let isThere = state.withLock { state in
-                if state.alerts.count < count { state.waiting = (count, continuation) }
-                return state.alerts.count >= count
-            }
-            if isThere { continuation.resume() }
-        }
-    }
-
-    private func release(ifAtLeast count: Int = .max) {
-        let waiting = state.withLock { state in
-            guard let waiting = state.waiting, waiting.count <= count else { return CheckedContinuation<Void, Never>?.none }
-            state.waiting = nil
-            return waiting.continuation
-        }
-        waiting?.resume()
-    }
-
     private func take(_ receiver: String, _ body: [UInt8], _ onAlert: (DemoAlert) -> Void) {
         guard let alert = DemoAlert(receiver: receiver, body: body) else {
             return state.withLock { $0.unread.append(String(decoding: body.prefix(500), as: UTF8.self)) }
         }
         onAlert(alert)
-        let count = state.withLock { state in
-            state.alerts.append(alert)
-            return state.alerts.count
-        }
-        release(ifAtLeast: count)
+        state.withLock { $0.alerts.append(alert) }
     }
 
     /// The handlers are made before the receivers know their port.

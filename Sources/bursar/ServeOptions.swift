@@ -3,6 +3,7 @@ import ArgumentParser
 import Configuration
 import Foundation
 import Logging
+import Outbound
 import Postgres
 import Server
 
@@ -32,6 +33,15 @@ struct ServeOptions: ParsableArguments {
             "Networks where endpoints may be private or plain http, such as 127.0.0.0/8.", valueName: "cidr"))
     var allowTargets: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "The mail server that takes alerts by e-mail: smtp://host:587, with STARTTLS, or smtps://host:465.",
+            discussion: "With --smtp-sender, and for a login BURSAR_SMTP_USER and BURSAR_SMTP_PASSWORD.", valueName: "url"))
+    var smtpURL: String?
+
+    @Option(help: ArgumentHelp("The address that alerts by e-mail come from.", valueName: "address"))
+    var smtpSender: String?
+
     @Option(help: ArgumentHelp("Connections to Postgres, besides one a lane. (default: 8)", valueName: "n"))
     var poolSize: Int?
 
@@ -53,7 +63,10 @@ struct ServeOptions: ParsableArguments {
     var flags: [String: ConfigValue] {
         var flags: [String: ConfigValue] = [:]
         if trace { flags["trace"] = ConfigValue(.bool(true), isSecret: false) }
-        let texts = ["host": host, "public_url": publicURL, "secret_key_file": secretKeyFile, "log_level": logLevel]
+        let texts = [
+            "host": host, "public_url": publicURL, "secret_key_file": secretKeyFile, "log_level": logLevel, "smtp_url": smtpURL,
+            "smtp_sender": smtpSender,
+        ]
         for (key, value) in texts { if let value { flags[key] = ConfigValue(.string(value), isSecret: false) } }
         let numbers = ["port": port, "pool_size": poolSize, "lanes": lanes, "sweep_interval": sweepInterval]
         for (key, value) in numbers { if let value { flags[key] = ConfigValue(.int(value), isSecret: false) } }
@@ -107,6 +120,7 @@ struct FoundSettings: Sendable {
         values.allowTargets = networks?.value ?? []
         lines.append(
             Line(name: "allow_targets", value: values.allowTargets.joined(separator: ","), source: networks?.source ?? "default"))
+        values.mail = try takeMail(layers)
         let url = try layers.string("public_url")
         values.publicURL = url?.value
         lines.append(Line(name: "public_url", value: url?.value ?? "", source: url?.source ?? "default"))
@@ -146,6 +160,22 @@ struct FoundSettings: Sendable {
             throw CommandError("\(name) must be \(range.lowerBound) to \(range.upperBound), and \(found?.source ?? "") says \(value)")
         }
         return value
+    }
+
+    private mutating func takeMail(_ layers: ConfigurationLayers) throws -> MailServer? {
+        let (url, sender) = (try layers.string("smtp_url"), try layers.string("smtp_sender"))
+        lines.append(Line(name: "smtp_url", value: url?.value ?? "", source: url?.source ?? "default"))
+        guard let url else { return nil }
+        guard url.value.hasPrefix("smtp://") || url.value.hasPrefix("smtps://"), !url.value.contains("@") else {
+            throw CommandError("smtp_url must be smtp://host:587 or smtps://host:465; a login goes into smtp_user and smtp_password")
+        }
+        guard let sender, OutboundMail.isAddress(sender.value) else {
+            throw CommandError("with smtp_url say who mail comes from: smtp_sender, an address")
+        }
+        lines.append(Line(name: "smtp_sender", value: sender.value, source: sender.source))
+        return MailServer(
+            url: url.value, user: try layers.string("smtp_user")?.value, password: try layers.string("smtp_password")?.value,
+            sender: sender.value)
     }
 
     private static func secretKey(

@@ -12,9 +12,9 @@ struct World: Sendable {
     var configuration: PostgresConfiguration
     let organization: OrganizationID
     let team: TeamID
-    let project: ProjectID
+    var project: ProjectID
     let tier: TierID
-    let apiKey: APIKeyID
+    var apiKey: APIKeyID
     static let model = "test-model"
 
     /// Creates the organization.

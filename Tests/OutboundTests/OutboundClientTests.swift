@@ -164,7 +164,7 @@ enum TestClient {
         let receiver = Receiver { _ in .hold(.ok) }
         defer { receiver.stop() }
         let sending = Task { try await send(receiver.url()) }
-        _ = await receiver.received(atLeast: 1)
+        _ = try await receiver.received(atLeast: 1)
         sending.cancel()
         await #expect(throws: OutboundError.cancelled) { _ = try await sending.value }
     }

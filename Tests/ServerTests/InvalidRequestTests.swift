@@ -60,6 +60,7 @@ import Testing
             [
                 "name": "N", "scope": ["project": "$project"], "match": ["models": ["gpt-*"], "end_users": ["*"]], "per": "end_user",
                 "unit": "usd", "period": "quarter", "anchor_day": 31, "anchor_month": 4, "amount": "5000.50", "thresholds": [50, 100],
+                "threshold_amounts": ["4000", "4500.50"],
                 "enforcement": "warn", "active_from": "2026-01-01T00:00:00Z", "active_to": "2027-01-01T00:00:00Z",
                 "degrade": ["from_percent": 80, "models": ["gpt-4o": "gpt-4o-mini"]],
                 "final_call": ["calls": 3, "model": "gpt-4o-mini", "max_output_tokens": 200],
@@ -76,6 +77,7 @@ import Testing
             .patch, "/v1/budgets/$budget",
             [
                 "name": "N", "match": ["providers": ["acme"]], "amount": ["amount": "7", "currency": "USD"], "thresholds": [],
+                "threshold_amounts": [],
                 "enforcement": "shadow", "active_from": nil, "active_to": "2099-01-01T00:00:00Z", "degrade": nil,
                 "final_call": ["calls": 1, "model": "model-a", "max_output_tokens": 10],
             ]
@@ -94,7 +96,24 @@ import Testing
             ["usage": ["input": 1, "output": 2], "provider_request_id": "p", "latency_ms": 1, "outcome": "ok"]
         ),
         (.post, "/v1/usage", ["events": [["project": "$project", "request_id": "r2", "model": "model-a", "usage": ["input": 1]]]]),
-        (.post, "/v1/endpoints", ["kind": "webhook", "name": "N", "url": "https://example.com/x", "events": ["*"], "min_percent": 70]),
+        (
+            .post, "/v1/endpoints",
+            [
+                "kind": "webhook", "name": "N", "url": "https://example.com/x", "signing": "ed25519", "events": ["*"],
+                "about": ["$team", "$project", "$budget"], "min_percent": 70, "min_severity": "warning", "rate_per_minute": 60,
+            ]
+        ),
+        (
+            .patch, "/v1/endpoints/$endpoint",
+            [
+                "name": "N", "events": ["budget.*"], "about": [], "min_percent": 0, "min_severity": "info", "rate_per_minute": nil,
+                "paused": true, "enabled": true,
+            ]
+        ),
+        (
+            .post, "/v1/endpoints/$endpoint/rotate-secret",
+            ["overlap_seconds": 60, "url": "https://example.com/y"]
+        ),
     ]
 
     /// The route of such a path: `/v1/teams/{id}`.
@@ -218,6 +237,7 @@ struct Names: Sendable {
         let ask: JSON = ["amount": "5", "reason": "N", "starts_at": "2099-01-01T00:00:00Z", "ends_at": "2099-02-01T00:00:00Z"]
         let burst = try await asking.post("/v1/budgets/\(budget)/bursts", ask)
         let other = try await asking.post("/v1/budgets/\(budget)/bursts", ask)
+        let endpoint = try await world.served.owner.post("/v1/endpoints", ["kind": "webhook", "url": "https://example.com/x"])
         let higher = try await world.served.owner.post(
             "/v1/tiers", ["name": "other", "rank": 9, "models": ["other-*"], "max_output_tokens": 1, "approval": "team_lead"])
         let lead = try await world.served.owner.post("/v1/api-keys", ["name": "lead", "role": "lead", "team": .string(world.team)])
@@ -232,7 +252,7 @@ struct Names: Sendable {
             ("$request2", second.id), ("$request", first.id), ("$higher", higher.id),
             ("$team", world.team), ("$tier", world.tier), ("$project", world.project), ("$budget", budget), ("$key", key.id),
             ("$reservation", reservation.id), ("$user", user.id),
-            ("$burst", burst.id), ("$other", other.id),
+            ("$burst", burst.id), ("$other", other.id), ("$endpoint", endpoint.id),
         ]
     }
 

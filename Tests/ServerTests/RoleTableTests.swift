@@ -69,6 +69,9 @@ import Testing
         ("POST /v1/usage", "oap", ["events": []]),
         ("POST /v1/endpoints", "oa", ["kind": "slack"]), ("GET /v1/endpoints", "oafu", nil), ("GET /v1/endpoints/$endpoint", "oafu", nil),
         ("PATCH /v1/endpoints/$endpoint", "oa", [:]), ("POST /v1/endpoints/$endpoint/test", "oa", [:]),
+        ("POST /v1/endpoints/$endpoint/rotate-secret", "oa", [:]),
+        ("POST /v1/endpoints/$endpoint/recover?since=2026-01-01T00:00:00Z", "oa", nil),
+        ("GET /v1/deliveries/$delivery", "oafu", nil), ("POST /v1/deliveries/$delivery/retry", "oa", [:]),
         ("DELETE /v1/endpoints/$endpoint", "oa", nil), ("GET /v1/alerts", "oafulm", nil), ("GET /v1/deliveries", "oafu", nil),
         ("GET /v1/reports/spend", "oafu", nil), ("GET /v1/statements/2026-01", "oafu", nil),
         ("GET /v1/statements/2026-01/export", "oaf", nil),
@@ -269,7 +272,10 @@ private struct Place {
     var project: String { ids["$project"] ?? "" }
     var user: String { ids["$user"] ?? "" }
     /// What belongs to the team, and to no other.
-    var owned: [String] { ids.filter { !["$tier", "$higher", "$model", "$price", "$endpoint", "$soon"].contains($0.key) }.map(\.value) }
+    var owned: [String] {
+        let shared: Set = ["$tier", "$higher", "$model", "$price", "$endpoint", "$delivery", "$soon"]
+        return ids.filter { !shared.contains($0.key) }.map(\.value)
+    }
 
     static func make(_ owner: Caller, tier: String? = nil) async throws -> Place {
         func post(_ path: String, _ body: JSON) async throws -> Caller.Answer {
@@ -322,6 +328,7 @@ private struct Place {
         ).id
         let request = try await ask(Caller(port: owner.port, apiKey: member.body["secret"]?.string), ruled).id
         let endpoint = try await post("/v1/endpoints", ["kind": "webhook", "url": "http://127.0.0.1:9/x"]).id
+        let delivery = try await owner.post("/v1/endpoints/\(endpoint)/test").body["delivery"]?.string ?? ""
         let model = try await post("/v1/models", ["name": name, "provider": "p"]).id
         let price = try await post("/v1/prices", ["model": name, "usage_kind": "input", "amount_per_million": "1"]).id
         if try await owner.get("/v1/models").text.contains("\"model-a\"") == false {
@@ -337,8 +344,8 @@ private struct Place {
             ids: [
                 "$team": team, "$tier": tier, "$project": project, "$empty": empty, "$user": user, "$key": key, "$budget": budget,
                 "$burst": burst,
-                "$teamBudget": teamBudget, "$endpoint": endpoint, "$model": model, "$price": price, "$reservation": reservation,
-                "$higher": higher, "$request": request, "$grant": grant, "$soon": soon(),
+                "$teamBudget": teamBudget, "$endpoint": endpoint, "$delivery": delivery, "$model": model, "$price": price,
+                "$reservation": reservation, "$higher": higher, "$request": request, "$grant": grant, "$soon": soon(),
             ], secret: try #require(caller.body["secret"]?.string))
     }
 

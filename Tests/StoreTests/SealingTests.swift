@@ -55,9 +55,9 @@ import Testing
     @Test("credentials and secrets do not print themselves")
     func silence() throws {
         var generator = SeededGenerator(seed: 1)
-        let secret = WebhookSecret(using: &generator)
+        let secret = WebhookSecret(.hmac, using: &generator)
         for value in [
-            EndpointCredentials.webhook(url: "https://a.example/private", secret: secret),
+            EndpointCredentials.webhook(url: "https://a.example/private", secrets: [secret]),
             .pagerduty(url: "https://b.example/private", routingKey: "R-private"),
         ] {
             for text in ["\(value)", String(reflecting: value)] {

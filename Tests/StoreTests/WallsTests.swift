@@ -7,14 +7,14 @@ import Testing
 
 @Suite("Walls")
 struct WallsTests {
-    private let mine = OrganizationID(high: 1, low: 1)
-    private let theirs = OrganizationID(high: 2, low: 2)
+    private static let mine = OrganizationID(high: 1, low: 1)
+    private static let theirs = OrganizationID(high: 2, low: 2)
 
     /// Two organizations with a team each.
     private func withTenants(_ body: (_ owner: PostgresConnection, _ service: PostgresConnection) async throws -> Void) async throws {
         try await withDatabase { database in
             let owner = try await PostgresConnection.connect(database, logger: testLogger)
-            for organization in [mine, theirs] {
+            for organization in [Self.mine, Self.theirs] {
                 try await owner.query("INSERT INTO organizations (organization_id, name, time_zone) VALUES (\(organization), 'N', 'UTC')")
                 try await owner.query("INSERT INTO teams (organization_id, id, name) VALUES (\(organization), \(organization), 'N')")
             }
@@ -35,16 +35,16 @@ struct WallsTests {
     func seeing() async throws {
         try await withTenants { _, service in
             #expect(try await teams(service) == [])
-            await service.state(.only([mine]))
-            #expect(try await teams(service) == [mine])
+            await service.state(.only([Self.mine]))
+            #expect(try await teams(service) == [Self.mine])
             let (inside, read) = try await service.transaction { connection in
                 (try connection.query("SELECT count(*) FROM teams"), try connection.query("SELECT count(*) FROM organizations"))
             }
             #expect(try inside.rows[0].decode(as: Int64.self) == 1 && read.rows[0].decode(as: Int64.self) == 1)
-            await service.state(.only([mine, theirs]))
-            #expect(try await teams(service) == [mine, theirs])
+            await service.state(.only([Self.mine, Self.theirs]))
+            #expect(try await teams(service) == [Self.mine, Self.theirs])
             await service.state(.everyone)
-            #expect(try await teams(service) == [mine, theirs])
+            #expect(try await teams(service) == [Self.mine, Self.theirs])
             await service.state(nil)
             #expect(try await teams(service) == [])
         }
@@ -53,17 +53,17 @@ struct WallsTests {
     @Test("nothing can be written for others, moved to them, changed or removed there")
     func writing() async throws {
         try await withTenants { owner, service in
-            await service.state(.only([mine]))
+            await service.state(.only([Self.mine]))
             let refused = await #expect(throws: PostgresError.self) {
-                try await service.query("INSERT INTO teams (organization_id, id, name) VALUES (\(theirs), \(mine), 'M')")
+                try await service.query("INSERT INTO teams (organization_id, id, name) VALUES (\(Self.theirs), \(Self.mine), 'M')")
             }
             #expect(refused?.sqlState == "42501")
             let moved = await #expect(throws: PostgresError.self) {
-                try await service.query("UPDATE teams SET organization_id = \(theirs), name = 'M'")
+                try await service.query("UPDATE teams SET organization_id = \(Self.theirs), name = 'M'")
             }
             #expect(moved?.sqlState == "42501")
-            let changed = try await service.query("UPDATE teams SET name = 'M' WHERE organization_id = \(theirs)")
-            let removed = try await service.query("DELETE FROM teams WHERE organization_id = \(theirs)")
+            let changed = try await service.query("UPDATE teams SET name = 'M' WHERE organization_id = \(Self.theirs)")
+            let removed = try await service.query("DELETE FROM teams WHERE organization_id = \(Self.theirs)")
             #expect(changed.affected == 0 && removed.affected == 0)
             let left = try await owner.query("SELECT name FROM teams WHERE name = 'N'")
             #expect(left.rows.count == 2)

@@ -6,6 +6,8 @@ import Synchronization
 public struct ReceivedRequest: Sendable {
     /// Counts from 1.
     public let number: Int
+    /// The address of ours that was connected to.
+    public let localAddress: String
     /// Which connection carried it, from 1: tells reuse from a new connection.
     public let connection: Int
     public let requestLine: String
@@ -25,6 +27,8 @@ public enum Reply: Sendable {
     case flood(String)
     /// No answer until `release()`; then this one.
     indirect case hold(Reply)
+    /// These bytes, and then the other reply.
+    indirect case first(String, Reply)
     /// An answer of TCP: connection reset.
     case reset
 
@@ -34,7 +38,8 @@ public enum Reply: Sendable {
 public final class Receiver: Sendable {
     private struct State {
         var received: [ReceivedRequest] = []
-        var waiters: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
+        var waiters: [Int: (count: Int, continuation: CheckedContinuation<Void, any Error>)] = [:]
+        var lastWaiter = 0
         var sockets: Set<Int32> = []
         var connections = 0
         var isStopped = false
@@ -46,10 +51,10 @@ public final class Receiver: Sendable {
     private let state = Mutex(State())
     private let gate = DispatchSemaphore(value: 0)
 
-    /// Listens on a free port of 127.0.0.1 until `stop()`.
-    public init(_ script: @escaping @Sendable (ReceivedRequest) -> Reply = { _ in .ok }) {
+    /// Listens on a free port of 127.0.0.1 until `stop()`, or of every address of this machine.
+    public init(anywhere: Bool = false, _ script: @escaping @Sendable (ReceivedRequest) -> Reply = { _ in .ok }) {
         self.script = script
-        let (descriptor, port) = Sockets.listen()
+        let (descriptor, port) = Sockets.listen(anywhere: anywhere)
         listener = descriptor
         self.port = port
         Thread { [self] in accept() }.start()
@@ -61,17 +66,43 @@ public final class Receiver: Sendable {
     public var connections: Int { state.withLock { $0.connections } }
     public var received: [ReceivedRequest] { state.withLock { $0.received } }
 
+    /// How long anybody waits for a request: longer than a loaded machine needs, shorter than the time limits of suites.
+    public static let patience: Duration = .seconds(50)
+
+    /// Fewer requests came than were waited for.
+    public struct NotReceived: Error { let wanted: Int, received: Int }
+
     /// Waits until that many requests have come in all, and returns them.
-    public func received(atLeast count: Int) async -> [ReceivedRequest] {
-        await withCheckedContinuation { continuation in
-            let isThere = state.withLock { state in
-                if state.received.count >= count { return true }
-                state.waiters.append((count, continuation))
-                return false
+    /// - Throws: `NotReceived` after `patience`, and `CancellationError`.
+    public func received(atLeast count: Int) async throws -> [ReceivedRequest] {
+        let waiter = state.withLock { state in
+            state.lastWaiter += 1
+            return state.lastWaiter
+        }
+        let deadline = Task {
+            try await Task.sleep(for: Receiver.patience)
+            endWait(waiter, .failure(NotReceived(wanted: count, received: received.count)))
+        }
+        defer { deadline.cancel() }
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                let result = state.withLock { state -> Result<Void, any Error>? in
+                    if state.received.count >= count { return .success(()) }
+                    // The handler below may have run when there was nothing to end yet.
+                    if Task.isCancelled { return .failure(CancellationError()) }
+                    state.waiters[waiter] = (count, continuation)
+                    return nil
+                }
+                if let result { continuation.resume(with: result) }
             }
-            if isThere { continuation.resume() }
+        } onCancel: {
+            endWait(waiter, .failure(CancellationError()))
         }
         return received
+    }
+
+    private func endWait(_ waiter: Int, _ result: Result<Void, any Error>) {
+        state.withLock { $0.waiters.removeValue(forKey: waiter) }?.continuation.resume(with: result)
     }
 
     /// Lets as many held requests go.
@@ -136,6 +167,8 @@ public final class Receiver: Sendable {
         case .hold(let later):
             gate.wait()
             return perform(later, on: descriptor)
+        case .first(let beginning, let rest):
+            return Sockets.write(descriptor, beginning) && perform(rest, on: descriptor)
         case .reset:
             Sockets.resetOnClose(descriptor)
             return false
@@ -156,25 +189,29 @@ public final class Receiver: Sendable {
                 if buffer.count - end.upperBound >= length {
                     let body = Array(buffer[end.upperBound..<(end.upperBound + length)])
                     buffer.removeSubrange(..<(end.upperBound + length))
-                    return record(line: lines[0], headers: headers, body: body, connection: connection)
+                    return record(
+                        line: lines[0], headers: headers, body: body, connection: connection, at: Sockets.localAddress(descriptor))
                 }
             }
             guard let more = Sockets.read(descriptor) else { return nil }
             buffer += more
+            // A TLS handshake would wait for our half until its sender's deadline.
+            if buffer.first == 0x16 { return nil }
         }
     }
 
-    private func record(line: String, headers: [String: String], body: [UInt8], connection: Int) -> ReceivedRequest {
+    private func record(
+        line: String, headers: [String: String], body: [UInt8], connection: Int, at address: String
+    ) -> ReceivedRequest {
         let (request, ready) = state.withLock { state in
             let request = ReceivedRequest(
-                number: state.received.count + 1, connection: connection, requestLine: line, headers: headers, body: body)
+                number: state.received.count + 1, localAddress: address, connection: connection, requestLine: line, headers: headers,
+                body: body)
             state.received.append(request)
             let count = state.received.count
-            let ready = state.waiters.filter { $0.count <= count }
-            state.waiters.removeAll { $0.count <= count }
-            return (request, ready.map(\.continuation))
+            return (request, state.waiters.filter { $0.value.count <= count }.map(\.key))
         }
-        for continuation in ready { continuation.resume() }
+        for waiter in ready { endWait(waiter, .success(())) }
         return request
     }
 }

@@ -3,7 +3,7 @@ import Foundation
 
 /// The few socket calls, over IPv4 loopback.
 enum Sockets {
-    static func listen() -> (Int32, UInt16) {
+    static func listen(anywhere: Bool = false) -> (Int32, UInt16) {
         #if canImport(Glibc)
             let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         #else
@@ -11,7 +11,7 @@ enum Sockets {
         #endif
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        address.sin_addr.s_addr = UInt32(anywhere ? 0 : 0x7F00_0001).bigEndian
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         withUnsafeMutablePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
@@ -20,6 +20,17 @@ enum Sockets {
             }
         }
         return (descriptor, UInt16(bigEndian: address.sin_port))
+    }
+
+    /// The address of ours that was connected to.
+    static func localAddress(_ descriptor: Int32) -> String {
+        var address = sockaddr_in()
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isKnown = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) == 0 }
+        }
+        let bits = UInt32(bigEndian: address.sin_addr.s_addr)
+        return isKnown ? [24, 16, 8, 0].map { String(bits >> $0 & 0xFF) }.joined(separator: ".") : ""
     }
 
     /// A connection to a Unix socket; nil when nobody listens there.

@@ -45,7 +45,7 @@ struct KilledTests {
             #expect(alerts.compactMap { $0["threshold"]?.int64 }.sorted() == Place.thresholds)
             #expect(alerts.allSatisfy { $0["superseded"] == false })
             // The first three twice: their first senders were killed before they heard the answer.
-            let arrived = await receiver.received(atLeast: 2 * Place.thresholds.count - 1)
+            let arrived = try await receiver.received(atLeast: 2 * Place.thresholds.count - 1)
             let ids = Dictionary(grouping: arrived) { Book.threshold($0) }.mapValues { Set($0.map { $0.headers["webhook-id"] ?? "" }) }
             #expect(ids.keys.sorted() == Place.thresholds)
             #expect(ids.values.allSatisfy { $0.count == 1 } && Set(ids.values).count == ids.count)
