@@ -79,8 +79,8 @@ import Testing
             _ = try await store.createOrganization(organization, name: "A", timeZone: "UTC", ownerKey: owner)
             for number in 0..<3 {
                 _ = try await store.createEndpoint(
-                    EndpointID(at: .now()), of: organization, name: "\(number)", credentials: .slack(url: "https://example.com/\(number)"),
-                    events: ["*"], minPercent: 0, sealer: before)
+                    EndpointID(at: .now()), of: organization, EndpointSettings(name: "\(number)"),
+                    credentials: .slack(url: "https://example.com/\(number)"), sealer: before)
             }
             let author = Author(organization: organization, actor: "usr_1", apiKey: APIKeyID(at: .now()), requestID: "r")
             let place = SealedPlace(table: "idempotent_requests", organization: organization, row: "usr_1 k")
