@@ -37,10 +37,12 @@ struct WallsTests {
             #expect(try await teams(service) == [])
             await service.state(.only([Self.mine]))
             #expect(try await teams(service) == [Self.mine])
-            let (inside, read) = try await service.transaction { connection in
-                (try connection.query("SELECT count(*) FROM teams"), try connection.query("SELECT count(*) FROM organizations"))
-            }
-            #expect(try inside.rows[0].decode(as: Int64.self) == 1 && read.rows[0].decode(as: Int64.self) == 1)
+            let inside = try await service.flight(["SELECT count(*) FROM teams", "SELECT count(*) FROM organizations"])
+            #expect(try inside.map { try $0.rows[0].decode(as: Int64.self) } == [1, 1])
+            try await service.query("BEGIN")
+            try await service.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            #expect(try await teams(service) == [Self.mine])
+            try await service.query("COMMIT")
             await service.state(.only([Self.mine, Self.theirs]))
             #expect(try await teams(service) == [Self.mine, Self.theirs])
             await service.state(.everyone)
