@@ -82,12 +82,24 @@ public struct Report: Sendable {
     public let providerRequestID: String?
     public let latencyMilliseconds: Int64?
     public let outcome: String
+    /// The tier that the provider served the call in, where it said so; nil: the one asked for.
+    public let serviceTier: String?
+    /// The provider's own usage object as JSON text, where the usage was read from one: kept with the entry.
+    public let providerUsage: String?
+    /// What of it may be billable and is in no price (`ProviderUsage.unmapped`).
+    public let unmapped: [String]
 
-    public init(usage: Usage, providerRequestID: String? = nil, latencyMilliseconds: Int64? = nil, outcome: String = "ok") {
+    public init(
+        usage: Usage, providerRequestID: String? = nil, latencyMilliseconds: Int64? = nil, outcome: String = "ok",
+        serviceTier: String? = nil, providerUsage: String? = nil, unmapped: [String] = []
+    ) {
         self.usage = usage
         self.providerRequestID = providerRequestID
         self.latencyMilliseconds = latencyMilliseconds
         self.outcome = outcome
+        self.serviceTier = serviceTier
+        self.providerUsage = providerUsage
+        self.unmapped = unmapped
     }
 }
 

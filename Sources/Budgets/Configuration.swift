@@ -95,8 +95,10 @@ public struct Configuration: Sendable {
     public let projects: [ProjectID: Project]
     public let tiers: [TierID: Tier]
     public let apiKeys: [APIKeyID: APIKey]
-    /// The organization's own models and prices; each hides the platform's of the same name.
+    /// The organization's own models and prices; each hides the platform's of the same name, until it is archived.
     public let ownCatalogue: Catalogue
+    /// The platform's models that the organization has contracted prices for.
+    public let contracts: Catalogue
     public let platformCatalogue: Catalogue
     private let accessGrants: [ProjectID: [AccessGrant]]
     private let budgets: [BudgetScope: [Budget]]
@@ -104,8 +106,8 @@ public struct Configuration: Sendable {
 
     public init(
         organization: OrganizationID, organizationName: String, zone: Zone, version: Int64, teamNames: [TeamID: String],
-        projects: [Project], tiers: [Tier], apiKeys: [APIKey], ownCatalogue: Catalogue, platformCatalogue: Catalogue, budgets: [Budget],
-        accessGrants: [AccessGrant] = []
+        projects: [Project], tiers: [Tier], apiKeys: [APIKey], ownCatalogue: Catalogue, contracts: Catalogue = [:],
+        platformCatalogue: Catalogue, budgets: [Budget], accessGrants: [AccessGrant] = []
     ) {
         self.organization = organization
         self.organizationName = organizationName
@@ -116,17 +118,19 @@ public struct Configuration: Sendable {
         self.tiers = Dictionary(uniqueKeysWithValues: tiers.map { ($0.id, $0) })
         self.apiKeys = Dictionary(uniqueKeysWithValues: apiKeys.map { ($0.id, $0) })
         self.ownCatalogue = ownCatalogue
+        self.contracts = contracts
         self.platformCatalogue = platformCatalogue
         self.accessGrants = Dictionary(grouping: accessGrants, by: \.project)
         self.budgets = Dictionary(grouping: budgets, by: \.scope)
         self.budgetsByID = Dictionary(uniqueKeysWithValues: budgets.map { ($0.id, $0) })
     }
 
-    /// The model of that name for a call made at the instant: the organization's own, or else the platform's, unless archived by then.
+    /// The model of that name for a call made at the instant: the organization's own, or else the platform's at contracted prices where there
+    /// are any, unless archived by then.
     public func model(_ name: String, at instant: Instant) -> Model? {
         func isThere(_ model: Model) -> Bool { model.archivedAt.map { instant < $0 } ?? true }
         if let own = ownCatalogue[name], isThere(own) { return own }
-        if let listed = platformCatalogue[name], isThere(listed) { return listed }
+        if let listed = contracts[name] ?? platformCatalogue[name], isThere(listed) { return listed }
         return nil
     }
 

@@ -119,7 +119,9 @@ extension OrganizationState {
         let facts = CallFacts(call, model: model, key: key)
         let budgets = matching(facts, project: project, at: book.occurredAt)
         let cost: Money
-        switch model.prices.cost(of: book.report.usage, serviceTier: call.serviceTier, at: book.occurredAt) {
+        switch model.prices.cost(
+            of: book.report.usage, serviceTier: book.report.serviceTier ?? call.serviceTier, at: book.occurredAt)
+        {
         case .success(let priced): cost = priced.total
         case .failure(let unpriced):
             if budgets.contains(where: \.blocksMoney) { return .no(.modelUnpriced(model: model.name, kinds: unpriced.kinds)) }

@@ -23,7 +23,7 @@ public struct PriceSheet: Sendable {
 
     /// Prices a usage exactly, all of it in the context band that its input tokens reach.
     ///
-    /// A kind without a rate makes the usage unpriced unless its quantity is 0. A call is one request: where `request` has a price
+    /// A kind without a rate, its own or that of what it is a part of, makes the usage unpriced unless its quantity is 0. A call is one request: where `request` has a price
     /// and the usage does not state it, one is charged, as it was held.
     public func cost(of usage: Usage, serviceTier: String, at instant: Instant) -> Result<Cost, UnpricedUsage> {
         let tier = tiers[serviceTier] ?? .none
@@ -35,13 +35,13 @@ public struct PriceSheet: Sendable {
             if kind == Usage.request { statesRequest = true }
             guard quantity > 0 else { continue }
             if let rate = tier.rate(of: kind, inputTokens: usage.inputTokens, at: instant) {
-                lines.append(CostLine(rate, quantity))
+                lines.append(CostLine(kind, rate, quantity))
             } else {
                 unpriced.append(kind)
             }
         }
         if !statesRequest, let rate = tier.rate(of: Usage.request, inputTokens: usage.inputTokens, at: instant) {
-            lines.insert(CostLine(rate, 1), at: lines.firstIndex { $0.kind > Usage.request } ?? lines.endIndex)
+            lines.insert(CostLine(Usage.request, rate, 1), at: lines.firstIndex { $0.kind > Usage.request } ?? lines.endIndex)
         }
         let cost = Cost(lines: lines)
         return unpriced.isEmpty
@@ -87,9 +87,12 @@ private final class TierRates: Sendable {
 
     init(_ kinds: [KindRates]) { self.kinds = kinds }
 
+    /// The rate of the kind, or else of what it is a part of (`Usage.whole(of:)`).
     func rate(of kind: UsageKind, inputTokens: Int64, at instant: Instant) -> Rate? {
-        for index in kinds.indices where kinds[index].kind == kind { return kinds[index].rate(inputTokens: inputTokens, at: instant) }
-        return nil
+        for index in kinds.indices where kinds[index].kind == kind {
+            if let rate = kinds[index].rate(inputTokens: inputTokens, at: instant) { return rate }
+        }
+        return Usage.whole(of: kind).flatMap { rate(of: $0, inputTokens: inputTokens, at: instant) }
     }
 }
 
@@ -133,9 +136,9 @@ private final class KindRates: Sendable {
 }
 
 extension CostLine {
-    fileprivate init(_ rate: Rate, _ quantity: Int64) {
+    fileprivate init(_ kind: UsageKind, _ rate: Rate, _ quantity: Int64) {
         self.init(
-            kind: rate.kind, quantity: quantity, priceID: rate.priceID, amountPerMillion: rate.amountPerMillion,
+            kind: kind, quantity: quantity, priceID: rate.priceID, amountPerMillion: rate.amountPerMillion,
             cost: rate.cost(of: quantity))
     }
 }

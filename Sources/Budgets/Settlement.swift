@@ -20,7 +20,7 @@ extension OrganizationState {
     mutating func book(
         _ report: Report, on reservation: Reservation, content: ContentHash, at now: Instant, _ changes: inout Changes
     ) -> Outcome {
-        let (lines, cost) = price(report.usage, reservation)
+        let (lines, cost) = price(report, reservation)
         let isLate = reservation.state == .expired
         let quantities = Quantities(usd: cost, tokens: Amount(whole: report.usage.totalTokens))
         var overage = Money.zero
@@ -90,9 +90,10 @@ extension OrganizationState {
 
     /// A cost line per usage kind. A kind without a price costs what the hold had set aside for the call and is not otherwise
     /// accounted for: unknown is never zero, and the line without a price shows it (law 9).
-    private func price(_ usage: Usage, _ reservation: Reservation) -> ([EntryLine], Money) {
+    private func price(_ report: Report, _ reservation: Reservation) -> ([EntryLine], Money) {
+        let (usage, serviceTier) = (report.usage, report.serviceTier ?? reservation.serviceTier)
         let sheet = configuration.model(reservation.model, at: reservation.createdAt)?.prices ?? PriceSheet(rates: [])
-        switch sheet.cost(of: usage, serviceTier: reservation.serviceTier, at: reservation.createdAt) {
+        switch sheet.cost(of: usage, serviceTier: serviceTier, at: reservation.createdAt) {
         case .success(let cost): return (cost.lines.map(EntryLine.init), cost.total)
         case .failure(let unpriced):
             var lines = unpriced.priced.lines.map(EntryLine.init)

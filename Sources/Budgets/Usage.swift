@@ -77,5 +77,19 @@ extension Usage {
         isInput(kind) || isOutput(kind) || !kind.split(separator: "_").contains(where: otherUnits.contains)
     }
 
+    /// The kind that a narrower one is a part of. Where a provider asks the same for both its lists have no rate for the part, so
+    /// the whole's applies; a part that costs more has a rate of its own. Nil: without a rate the kind is unpriced (law 9), as is a
+    /// cached input, which is neither free nor sure to cost what fresh input does.
+    public static func whole(of kind: UsageKind) -> UsageKind? {
+        switch kind {
+        case "input_audio", "input_image_token", "input_video_token": "input"
+        case "cached_input_audio", "cached_input_image_token", "cached_input_video_token": "cached_input"
+        case "reasoning_output", "output_audio", "output_image_token", "output_video_token": "output"
+        // Lists have one price for a short life in the cache, whatever its minutes.
+        case "cache_write_30m": "cache_write_5m"
+        default: nil
+        }
+    }
+
     private static let otherUnits: Set<Substring> = ["request", "query", "character", "image", "pixel", "second", "page", "session"]
 }

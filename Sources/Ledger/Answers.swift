@@ -58,18 +58,22 @@ public struct AnswerFigures: Sendable {
     public private(set) var settled = Money.zero
     /// The part of it that no budget had room for (law 1).
     public private(set) var overage = Money.zero
+    /// Fields of providers' usage that may be billable and that nothing bills (`ProviderUsage.unmapped`).
+    public private(set) var unmappedFields = 0
 
     mutating func note(_ command: Command, _ outcome: Outcome) {
         counts[Answered(asked: command.asked, answer: Answer(outcome)), default: 0] += 1
         guard case .settled(let reservation, _, isReplay: false) = outcome, let entry = reservation.entry else { return }
         settled += entry.cost
         overage += entry.overage
+        unmappedFields += entry.report?.unmapped.count ?? 0
     }
 
     mutating func add(_ other: AnswerFigures) {
         counts.merge(other.counts, uniquingKeysWith: +)
         settled += other.settled
         overage += other.overage
+        unmappedFields += other.unmappedFields
     }
 }
 

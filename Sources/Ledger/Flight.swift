@@ -26,6 +26,8 @@ struct Flight {
         let alerts = writing.flatMap { organization in (changes[organization]?.alerts ?? []).map { (organization, $0) } }
         hasAlerts = !alerts.isEmpty
         if hasAlerts { queries += Flight.alertQueries(alerts, memory) }
+        let unmapped = Flight.unmapped(writing, changes)
+        if !unmapped.isEmpty { queries.append(UnmappedUsage.note(unmapped)) }
         if !reading.isEmpty {
             confirmation = queries.count
             queries.append(Fences.read(reading))
@@ -68,6 +70,18 @@ struct Flight {
         writing.flatMap { organization in
             (changes[organization]?.bursts ?? []).compactMap { id in
                 memory.organizations[organization]?.state.burst(id).map { (organization, id, $0) }
+            }
+        }
+    }
+
+    private static func unmapped(_ writing: [OrganizationID], _ changes: [OrganizationID: Changes]) -> [UnmappedUsage.Sighting] {
+        writing.flatMap { organization in
+            (changes[organization]?.entries ?? []).flatMap { reservation in
+                (reservation.entry?.report?.unmapped ?? []).map { field in
+                    UnmappedUsage.Sighting(
+                        organization: organization, model: reservation.model, field: field,
+                        at: reservation.entry?.bookedAt ?? reservation.createdAt)
+                }
             }
         }
     }

@@ -54,6 +54,17 @@ public struct Query: Sendable, ExpressibleByStringInterpolation {
             appendBind(value)
         }
 
+        /// Puts the parts of a longer statement in, with a comma between them; their binds are numbered on.
+        public mutating func appendInterpolation(list parts: [Query]) {
+            for (index, part) in parts.enumerated() {
+                if index > 0 { sql += ", " }
+                sql += part.sql(numberedFrom: types.count)
+                ends += part.ends.map { $0 < 0 ? ~(~$0 + bytes.count) : $0 + bytes.count }
+                types += part.types
+                bytes += part.bytes
+            }
+        }
+
         @inlinable mutating func appendBind<Value: PostgresEncodable>(_ value: Value) {
             types.append(Value.postgresType.oid)
             sql += "$"
@@ -65,6 +76,24 @@ public struct Query: Sendable, ExpressibleByStringInterpolation {
                 ends.append(bytes.count)
             }
         }
+    }
+
+    /// The SQL with `$1` as the parameter after so many others. In static SQL a `$` is nothing but the mark of a bind.
+    private func sql(numberedFrom shift: Int) -> String {
+        guard shift > 0 else { return sql }
+        let pieces = sql.utf8.split(separator: UInt8(ascii: "$"), omittingEmptySubsequences: false)
+        precondition(pieces.count == types.count + 1, "a $ that is no bind")
+        var renumbered = ""
+        renumbered.reserveCapacity(sql.utf8.count + types.count)
+        for (index, piece) in pieces.enumerated() {
+            if index == 0 {
+                renumbered += Substring(piece)
+            } else {
+                renumbered += "$\(shift + index)"
+                renumbered += Substring(piece.drop { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) })
+            }
+        }
+        return renumbered
     }
 
     /// The most binds the protocol can count (a 16-bit field of the Bind message).

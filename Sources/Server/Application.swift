@@ -57,12 +57,13 @@ public func buildServices(
     let upkeep = Upkeep(settings.database, now: now, logger: logger)
     let readiness = Readiness(settings.database, engineHindrance: { ledger.hindrance }, logger: logger)
     let open = OpenMetrics(store)
+    let served = settings.hasBareRoute ? routes + [.bare] : routes
     let api = API(
         store: store, statements: Store(pool: statements, tracer: tracer),
         authenticator: Authenticator { try await store.credential(sha256: $0) },
         journal: Journal(logger: logger, tracer: tracer),
         metrics: Metrics(
-            http: HTTPMetrics(routes),
+            http: HTTPMetrics(served),
             sources: [
                 { EngineMetrics.write(ledger, to: &$0) }, { EngineMetrics.write(pool, to: &$0) }, open.write,
                 { CheckMetrics.write(upkeep.lastCheck, to: &$0) }, ProcessMetrics(startedAt: now()).write,
@@ -72,7 +73,7 @@ public func buildServices(
     let bursts = BurstWatch(store: store, now: now, onNews: { dispatcher.wake() }, logger: logger)
     return [
         pool, statements, upkeep, dispatcher, bursts, ledger,
-        buildApplication(api, host: settings.host, port: settings.port, logger: logger, onRunning: onRunning),
+        buildApplication(api, served, host: settings.host, port: settings.port, logger: logger, onRunning: onRunning),
     ]
 }
 
@@ -102,7 +103,7 @@ public func runServer(
 }
 
 func buildApplication(
-    _ api: API, host: String, port: Int, logger: Logger, onRunning: @escaping @Sendable (Int) async -> Void
+    _ api: API, _ served: [Route] = routes, host: String, port: Int, logger: Logger, onRunning: @escaping @Sendable (Int) async -> Void
 ) -> some ApplicationProtocol {
     let http = HTTP1Channel.Configuration(
         // Idle connections of clients that went away, and requests that trickle in, are closed after this.
@@ -114,12 +115,12 @@ func buildApplication(
         // Each connection takes a descriptor and some 20 kB; beyond this they wait to be accepted (law 11).
         availableConnectionsDelegate: MaximumAvailableConnections(4096))
     return Application(
-        router: buildRouter(api), server: .http1(configuration: http), configuration: configuration,
+        router: buildRouter(api, served), server: .http1(configuration: http), configuration: configuration,
         onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? port) }, logger: logger)
 }
 
 /// The routes, HEAD for each GET, and for every other method of their paths an answer that says which there are.
-func buildRouter(_ api: API) -> Router<ServerContext> {
+func buildRouter(_ api: API, _ routes: [Route] = routes) -> Router<ServerContext> {
     let router = Router(context: ServerContext.self, options: .autoGenerateHeadEndpoints)
     let figures = api.metrics.http
     router.add(middleware: Unmatched(journal: api.journal, figures: figures.unmatched, allowed: AllowedMethods(routes)))

@@ -23,11 +23,20 @@ enum CallFields {
     }
 
     static func report(_ fields: inout FieldReader) -> Report {
-        Report(
-            usage: fields.require("usage", .usage), providerRequestID: fields.optional("provider_request_id", providerRequestID),
+        let isRaw = fields.has("provider_usage")
+        if isRaw, fields.has("usage") { fields.fault("usage", .invalidValue, "cannot stand beside provider_usage") }
+        let provider = fields.optional("provider_usage", .providerUsage) ?? nil
+        let usage = isRaw ? fields.optional("usage", .usage) : fields.require("usage", .usage)
+        return Report(
+            usage: provider?.mapped.usage ?? usage ?? noUsage,
+            providerRequestID: fields.optional("provider_request_id", providerRequestID),
             latencyMilliseconds: fields.optional("latency_ms", .integer(0...86_400_000)),
-            outcome: fields.optional("outcome", outcome) ?? "ok")
+            outcome: fields.optional("outcome", outcome) ?? "ok", serviceTier: provider?.mapped.serviceTier,
+            providerUsage: provider?.text, unmapped: Array(provider?.mapped.unmapped.prefix(maximumUnmapped) ?? []))
     }
+
+    /// Fields that one entry may list as unmapped: all that a provider may come to add at once (law 11).
+    private static let maximumUnmapped = 20
 
     /// SHA-256 of the content in one fixed form, so that the same request is the same whatever its blanks and order (law 4).
     static func hash(_ content: (inout JSONWriter) -> Void) -> ContentHash {
@@ -134,5 +143,7 @@ extension Report {
         if let providerRequestID { writer.string(providerRequestID) } else { writer.null() }
         writer.number(latencyMilliseconds ?? -1)
         writer.string(outcome)
+        if let providerUsage { writer.string(providerUsage) }
+        if let serviceTier { writer.string(serviceTier) }
     }
 }

@@ -20,6 +20,9 @@ struct FieldReader {
         known.reserveCapacity(12)
     }
 
+    /// Whether a field is there and not null.
+    func has(_ name: String) -> Bool { object[name].map { $0 != .null } ?? false }
+
     /// A field that must be there.
     mutating func require<Value>(_ name: String, _ rule: FieldRule<Value>) -> Value {
         known.append(name)

@@ -31,6 +31,10 @@ enum Permission: String, CaseIterable, Sendable {
     /// The chargeback of the whole organization.
     case readStatements = "statements:read"
     case export = "statements:export"
+    /// Ask for adjustments and credits, and for their reversal; take one's requests back.
+    case requestAdjustments = "adjustments:request"
+    /// Approve and deny them; of whom is asked beside it (`mayDecide`).
+    case decideAdjustments = "adjustments:decide"
     /// Ask for access beyond a project's tier, and see what was asked and granted.
     case readAccess = "access:read"
     case requestAccess = "access:request"
@@ -40,17 +44,20 @@ enum Permission: String, CaseIterable, Sendable {
     case readAudit = "audit:read"
     /// Reserve, settle, release, book, and ask for one's own allowance.
     case call = "calls:write"
+    /// Ask what calls would cost. Books nothing and records nothing.
+    case estimate = "estimates:read"
     /// See a reservation; for a project's key one of its own.
     case readReservations = "calls:read"
 }
 
 private let reading: Set<Permission> = [
     .readStructure, .readCatalogue, .readUsers, .readAPIKeys, .readEndpoints, .readSpend, .readStatements, .readReservations,
-    .readAccess,
+    .estimate, .readAccess,
 ]
 private let administering: Set<Permission> = reading.union([
     .changeOrganization, .changeProjects, .changeBudgets, .changeUsers, .changeAPIKeys, .changeCatalogue, .changeEndpoints, .export,
-    .call, .requestBursts, .decideBursts, .readAudit, .requestAccess, .decideAccess,
+    .call, .requestBursts, .decideBursts, .readAudit, .requestAdjustments, .decideAdjustments,
+    .requestAccess, .decideAccess,
 ])
 
 /// What a role may. A role on a team may it on that team's things only.
@@ -58,17 +65,18 @@ let permissions: [Role: Set<Permission>] = [
     .operator: [.organizations, .readCatalogue, .changeCatalogue, .readAPIKeys, .changeAPIKeys],
     .owner: administering,
     .admin: administering,
-    .finance: reading.union([.export]),
+    .finance: reading.union([.export, .requestAdjustments]),
     .auditor: reading.union([.readAudit]),
     .lead: [
         .readStructure, .readCatalogue, .readUsers, .readAPIKeys, .readSpend, .readReservations, .changeProjects, .changeBudgets,
         .changeUsers, .changeAPIKeys, .requestBursts, .decideBursts, .readAccess, .requestAccess, .decideAccess,
+        .estimate,
     ],
-    .member: [.readStructure, .readCatalogue, .readSpend, .readReservations, .requestBursts, .readAccess, .requestAccess],
+    .member: [.readStructure, .readCatalogue, .readSpend, .readReservations, .requestBursts, .readAccess, .requestAccess, .estimate],
 ]
 
 /// What the key of a project may: for its own calls only.
-let projectPermissions: Set<Permission> = [.call, .readReservations]
+let projectPermissions: Set<Permission> = [.call, .readReservations, .estimate]
 
 /// How far a permission reaches.
 enum Reach: Hashable, Sendable {

@@ -54,7 +54,7 @@ struct Route: Sendable {
     /// their own way to Postgres, through the engine.
     var isChange: Bool {
         guard case .needs(let permission) = access, method != .get else { return false }
-        return permission != .call
+        return permission != .call && permission != .estimate
     }
 }
 

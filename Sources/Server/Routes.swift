@@ -86,6 +86,8 @@ let routes: [Route] = [
     Route(.post, "/v1/reservations/{id}/release", .needs(.call), API.release),
     Route(.get, "/v1/allowance", .needs(.call), API.allowance),
     Route(.post, "/v1/usage", .needs(.call), API.bookUsage),
+    Route(.get, "/v1/unmapped-usage", .needs(.readStatements), API.listUnmappedUsage),
+    Route(.post, "/v1/estimates", .needs(.estimate), API.estimate),
 
     // Alerts
     Route(.post, "/v1/endpoints", .needs(.changeEndpoints), API.createEndpoint),
@@ -104,6 +106,14 @@ let routes: [Route] = [
     // Chargeback
     Route(.get, "/v1/statements/{month}", .needs(.readStatements), API.readStatement),
     Route(.get, "/v1/statements/{month}/export", .needs(.export), API.exportStatement),
+
+    Route(.post, "/v1/adjustments", .needs(.requestAdjustments), API.requestAdjustment),
+    Route(.get, "/v1/adjustments", .needs(.readStatements), API.listAdjustments),
+    Route(.get, "/v1/adjustments/{id}", .needs(.readStatements), API.readAdjustment),
+    Route(.post, "/v1/adjustments/{id}/approve", .needs(.decideAdjustments), API.approveAdjustment),
+    Route(.post, "/v1/adjustments/{id}/deny", .needs(.decideAdjustments), API.denyAdjustment),
+    Route(.post, "/v1/adjustments/{id}/withdraw", .needs(.requestAdjustments), API.withdrawAdjustment),
+    Route(.post, "/v1/adjustments/{id}/reverse", .needs(.requestAdjustments), API.reverseAdjustment),
 
     // Insight
     Route(.get, "/v1/audit-events", .needs(.readAudit), API.listAuditEvents),

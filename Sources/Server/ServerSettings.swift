@@ -30,6 +30,8 @@ public struct ServerSettings: Sendable {
     public var logLevel = Logger.Level.info
     /// Whether the way of each request is logged as spans.
     public var traces = false
+    /// Whether `POST /bench` is served: what a JSON route costs that does nothing, for `bursar bench` to compare with.
+    public var hasBareRoute = false
     /// How often expired reservations are looked for.
     public var sweepInterval = Duration.seconds(1)
 

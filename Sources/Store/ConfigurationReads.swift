@@ -123,8 +123,8 @@ public enum ConfigurationReads {
         for row in results[5].rows { budgets.append(try decodeBudget(row, bursts)) }
         return Configuration(
             organization: organization, organizationName: name, zone: zone, version: version, teamNames: teamNames, projects: projects,
-            tiers: tiers, apiKeys: apiKeys, ownCatalogue: own.catalogue(over: platform), platformCatalogue: platform, budgets: budgets,
-            accessGrants: try decodeAccessGrants(results[7]))
+            tiers: tiers, apiKeys: apiKeys, ownCatalogue: own.catalogue(), contracts: own.contracts(over: platform),
+            platformCatalogue: platform, budgets: budgets, accessGrants: try decodeAccessGrants(results[7]))
     }
 
     private static func decodeAccessGrants(_ result: PostgresResult) throws(PostgresError) -> [AccessGrant] {
@@ -184,22 +184,29 @@ public struct CatalogueRows: Sendable {
     let models: [ModelRow]
     let rates: [String: [Rate]]
 
-    /// Models with their rates. An organization may also price models of the platform: its contracted rates, which go before list
-    /// prices kind by kind.
-    public func catalogue(over platform: Catalogue = [:]) -> Catalogue {
+    /// Models with their rates.
+    public func catalogue() -> Catalogue {
         var catalogue: Catalogue = [:]
         for model in models {
             catalogue[model.name] = Model(
                 name: model.name, provider: model.provider, maxInputTokens: model.maxInput, maxOutputTokens: model.maxOutput,
                 archivedAt: model.archivedAt, prices: PriceSheet(rates: rates[model.name] ?? []))
         }
-        for (name, rates) in rates where catalogue[name] == nil {
-            guard let listed = platform[name], listed.archivedAt == nil else { continue }
-            catalogue[name] = Model(
-                name: name, provider: listed.provider, maxInputTokens: listed.maxInputTokens, maxOutputTokens: listed.maxOutputTokens,
-                prices: PriceSheet(rates: listed.prices.list, contracted: rates))
-        }
         return catalogue
+    }
+
+    /// The platform's models that an organization has rates for: those go before list prices, kind by kind. Rates that were for a model
+    /// of its own, which hid the platform's, ended when it was archived.
+    public func contracts(over platform: Catalogue) -> Catalogue {
+        let living = Set(models.filter { $0.archivedAt == nil }.map(\.name))
+        var contracts: Catalogue = [:]
+        for (name, rates) in rates where !living.contains(name) {
+            guard let listed = platform[name] else { continue }
+            contracts[name] = Model(
+                name: name, provider: listed.provider, maxInputTokens: listed.maxInputTokens, maxOutputTokens: listed.maxOutputTokens,
+                archivedAt: listed.archivedAt, prices: PriceSheet(rates: listed.prices.list, contracted: rates))
+        }
+        return contracts
     }
 }
 

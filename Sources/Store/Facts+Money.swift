@@ -87,7 +87,7 @@ extension Fact {
             """
             WITH booked AS (
                 SELECT date_bin('15 minutes', occurred_at, 'epoch') AS starts_at, attribution_id, provider, model,
-                       coalesce(feature, '') AS feature, count(*) AS calls, sum(cost) AS cost
+                       coalesce(feature, '') AS feature, count(*) FILTER (WHERE kind = 'usage') AS calls, sum(cost) AS cost
                 FROM ledger_entries
                 WHERE organization_id = \(organization) AND version <= coalesce(
                     (SELECT version FROM rollup_positions WHERE organization_id = \(organization)), 0)

@@ -19,7 +19,7 @@ public struct Fact: Sendable {
     public static let maximumSamples = 5
 
     /// What must be true of each organization, the platform included.
-    public static let all: [Fact] = money + rollUps + calls + alerts + machinery + audit
+    public static let all: [Fact] = money + corrections + rollUps + calls + alerts + machinery + audit
 }
 
 extension Fact {
@@ -43,7 +43,8 @@ extension Fact {
             SELECT count(*) OVER (), format('entry %s of %s', e.id, e.occurred_at)
             FROM ledger_entries AS e
             LEFT JOIN reservations AS r ON r.organization_id = e.organization_id AND r.id = e.reservation_id
-            WHERE e.organization_id = \(organization) AND e.occurred_at > now() - interval '35 days' AND r.id IS NULL LIMIT 5
+            WHERE e.organization_id = \(organization) AND e.occurred_at > now() - interval '35 days' AND e.reservation_id IS NOT NULL
+                  AND r.id IS NULL LIMIT 5
             """
         },
         Fact(name: "holds_end", law: 2, meaning: "No reservation is open ten minutes after its time") { organization in

@@ -77,7 +77,7 @@ public enum RollUps {
         INSERT INTO spend_rollups AS r (organization_id, span, starts_at, attribution_id, provider, model, feature, calls, cost)
         WITH quarters AS MATERIALIZED (
             SELECT date_bin('15 minutes', occurred_at, 'epoch') AS starts_at, attribution_id, provider, model,
-                   coalesce(feature, '') AS feature, count(*) AS calls, sum(cost) AS cost
+                   coalesce(feature, '') AS feature, count(*) FILTER (WHERE kind = 'usage') AS calls, sum(cost) AS cost
             FROM ledger_entries WHERE organization_id = \(organization) AND version > \(version) AND version <= \(reached)
             GROUP BY 1, 2, 3, 4, 5
         )

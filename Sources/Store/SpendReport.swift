@@ -71,7 +71,8 @@ enum SpendReport {
                            AND r.starts_at >= p.starts_at AND r.starts_at < p.ends_at OFFSET 0) AS s
                 GROUP BY 1, 2, 3, 4, 5
                 UNION ALL
-                SELECT p.place, tail.attribution_id, tail.provider, tail.model, coalesce(tail.feature, ''), count(*), sum(tail.cost)
+                SELECT p.place, tail.attribution_id, tail.provider, tail.model, coalesce(tail.feature, ''), count(*) FILTER (WHERE tail.kind = 'usage'),
+                       sum(tail.cost)
                 FROM (SELECT * FROM ledger_entries WHERE organization_id = \(organization) AND version > \(position)
                       ORDER BY version OFFSET 0) AS tail
                 JOIN unnest(\(spans.indices.map(Int64.init)), \(spans.map(\.start)), \(spans.map(\.end))) AS p (place, starts_at, ends_at)

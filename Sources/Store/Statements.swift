@@ -120,7 +120,7 @@ extension Store {
 private enum Statements {
     static func total(_ organization: OrganizationID, _ span: StatementSpan) -> Query {
         """
-        SELECT count(*), coalesce(sum(cost), 0) FROM ledger_entries
+        SELECT count(*) FILTER (WHERE kind = 'usage'), coalesce(sum(cost), 0) FROM ledger_entries
         WHERE organization_id = \(organization) AND occurred_at >= \(span.start) AND occurred_at < \(span.end)
         """
     }
@@ -143,7 +143,7 @@ private enum Statements {
                            AND r.starts_at >= p.starts_at AND r.starts_at < p.ends_at OFFSET 0) AS s
                 GROUP BY 1
                 UNION ALL
-                SELECT attribution_id, count(*), sum(cost)
+                SELECT attribution_id, count(*) FILTER (WHERE kind = 'usage'), sum(cost)
                 FROM (SELECT * FROM ledger_entries WHERE organization_id = \(organization) AND version > \(position)
                       ORDER BY version OFFSET 0) AS tail
                 WHERE occurred_at >= \(span.start) AND occurred_at < \(span.end) GROUP BY 1
@@ -184,7 +184,7 @@ private enum Statements {
                            AND r.starts_at >= p.starts_at AND r.starts_at < p.ends_at OFFSET 0) AS u
                 GROUP BY 1, 2, 3, 4, 5
                 UNION ALL
-                SELECT attribution_id, provider, model, coalesce(feature, ''), NULL, count(*), sum(cost), NULL, NULL
+                SELECT attribution_id, provider, model, coalesce(feature, ''), NULL, count(*) FILTER (WHERE kind = 'usage'), sum(cost), NULL, NULL
                 FROM tail GROUP BY 1, 2, 3, 4
                 UNION ALL
                 SELECT e.attribution_id, e.provider, e.model, coalesce(e.feature, ''), line.key, NULL, NULL,

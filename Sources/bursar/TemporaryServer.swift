@@ -39,6 +39,7 @@ private func withServer<T: Sendable>(
     let (ports, listening) = AsyncStream.makeStream(of: Int.self)
     var settings = ServerSettings(database: database.asService, secretKey: (0..<32).map { _ in UInt8.random(in: 0...255) })
     settings.port = 0
+    settings.hasBareRoute = true
     settings.allowTargets = ["127.0.0.0/8"]
     let group = try buildServer(settings, logger: quiet) { listening.yield($0) }
     return try await withThrowingTaskGroup(of: T?.self) { tasks in

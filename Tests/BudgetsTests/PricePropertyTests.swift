@@ -5,8 +5,11 @@ import Testing
 
 struct PricePropertyTests {
     private static let now = Instant(seconds: 1_717_200_000)
-    private static let inputKinds = ["input", "cached_input", "cache_write_5m", "cache_write_1h", "audio_input", "input_image"]
-    private static let outputKinds = ["output", "audio_output", "output_reasoning"]
+    private static let inputKinds = [
+        "input", "cached_input", "cache_write_5m", "cache_write_1h", "audio_input", "input_image", "input_audio",
+        "cached_input_audio", "cache_write_30m",
+    ]
+    private static let outputKinds = ["output", "audio_output", "output_reasoning", "reasoning_output", "output_audio"]
 
     private func rates(_ random: inout Seeded) -> [Rate] {
         (0..<Int.random(in: 1...24, using: &random)).compactMap { number in

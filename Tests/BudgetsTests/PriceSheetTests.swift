@@ -70,6 +70,24 @@ struct PriceSheetTests {
         #expect(try free.hold(inputTokens: 5000, maxOutputTokens: 9, serviceTier: "standard", at: june).get() == .zero)
     }
 
+    @Test(
+        "A part without a rate of its own costs what the whole does; a cached input without one is unpriced",
+        arguments: [
+            ("input_audio", "input", "0.0025"), ("input_video_token", "input", "0.0025"), ("cached_input_audio", "cached_input", "0.00125"),
+            ("reasoning_output", "output", "0.01"), ("output_image_token", "output", "0.01"), ("cache_write_1h", nil, nil),
+            ("cache_write_30m", nil, nil), ("web_search_request", nil, nil),
+        ] as [(UsageKind, UsageKind?, String?)])
+    func parts(kind: UsageKind, whole: UsageKind?, expected: String?) throws {
+        let usage = try counted([kind: 1000])
+        guard let expected else { return #expect(kinds(gpt.cost(of: usage, serviceTier: "standard", at: june)) == [kind]) }
+        let cost = try gpt.cost(of: usage, serviceTier: "standard", at: june).get()
+        #expect(cost.total == Money(expected) && cost.lines.map(\.kind) == [kind] && Usage.whole(of: kind) == whole)
+        let apart = PriceSheet(rates: gpt.list + [rate(9, kind, "40")])
+        #expect(try apart.cost(of: usage, serviceTier: "standard", at: june).get().total == Money("0.04"))
+        let uncached = PriceSheet(rates: [rate(1, "input", "1"), rate(2, "output", "1")])
+        #expect(kinds(uncached.cost(of: try counted(["cached_input": 1]), serviceTier: "standard", at: june)) == ["cached_input"])
+    }
+
     private func kinds<Success>(_ result: Result<Success, UnpricedUsage>) -> [UsageKind]? {
         if case .failure(let unpriced) = result { unpriced.kinds } else { nil }
     }

@@ -106,6 +106,35 @@ import Testing
         }
     }
 
+    @Test("a contracted price of the platform's model holds, also after a model of one's own with its name was archived")
+    func contracted() async throws {
+        try await withServer { served in
+            let platform = served.caller(served.operatorKey)
+            let world = try await World.make(served)
+            func price(_ caller: Caller, _ kind: String, _ amount: String) async throws {
+                let price = try await caller.post(
+                    "/v1/prices",
+                    ["model": "model-x", "usage_kind": .string(kind), "amount_per_million": .string(amount)])
+                try #require(price.status == 201, "\(price)")
+            }
+            func cost(_ request: String) async throws -> String? {
+                let event: JSON = ["request_id": .string(request), "model": "model-x", "usage": ["input": 1_000_000]]
+                let booked = try await world.caller.post("/v1/usage", ["events": [event]])
+                return booked.body["results"]?[0]?["cost"]?["amount"]?.string
+            }
+            _ = try await platform.post("/v1/models", ["name": "model-x", "provider": "acme"])
+            try await price(platform, "input", "10")
+            #expect(try await cost("list") == "10.000000000000")
+            let own = try await served.owner.post("/v1/models", ["name": "model-x", "provider": "mine"])
+            try await price(served.owner, "input", "3")
+            #expect(try await cost("own") == "3.000000000000")
+            #expect(try await served.owner.delete("/v1/models/\(own.id)").status == 204)
+            #expect(try await cost("list again") == "10.000000000000", "what was agreed for one's own model ended with it")
+            try await price(served.owner, "input", "8")
+            #expect(try await cost("contracted") == "8.000000000000")
+        }
+    }
+
     @Test("a rotated key works on for its overlap and its successor at once; without overlap only the successor")
     func rotation() async throws {
         try await withServer { served in

@@ -45,7 +45,7 @@ import Yams
         let documented = Set((schema["properties"] as? [String: Any] ?? [:]).keys)
         let taken = Set(body.object?.map(\.name) ?? [])
         // Fields that exclude one another cannot all be in one good body.
-        let alternatives: Set = ["role", "user", "team", "model", "routing_key", "secret", "to"]
+        let alternatives: Set = ["role", "user", "team", "model", "routing_key", "secret", "to", "usage", "provider_usage"]
         #expect(taken.isSubset(of: documented) && documented.subtracting(taken).isSubset(of: alternatives), "\(documented) \(taken)")
     }
 

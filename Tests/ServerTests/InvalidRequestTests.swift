@@ -83,7 +83,16 @@ import Testing
             ]
         ),
         (.post, "/v1/bursts/$burst/approve", ["reason": "N"]), (.post, "/v1/bursts/$other/deny", ["reason": "N"]),
-        (.put, "/v1/burst-rails", rails), (.put, "/v1/budgets/$budget/burst-rails", rails),
+        (
+            .post, "/v1/adjustments",
+            [
+                "kind": "adjustment", "project": "$project", "amount": "-5.25", "reason": "N", "feature": "f",
+                "occurred_at": .string(Instant.now().adding(seconds: -3600).rfc3339),
+            ]
+        ),
+        (.post, "/v1/adjustments/$adjustment/approve", ["reason": "N"]), (.post, "/v1/adjustments/$denied/deny", ["reason": "N"]),
+        (.post, "/v1/adjustments/$booked/reverse", ["reason": "N"]), (.put, "/v1/burst-rails", rails),
+        (.put, "/v1/budgets/$budget/burst-rails", rails),
         (
             .post, "/v1/reservations",
             [
@@ -94,6 +103,20 @@ import Testing
         (
             .post, "/v1/reservations/$reservation/settle",
             ["usage": ["input": 1, "output": 2], "provider_request_id": "p", "latency_ms": 1, "outcome": "ok"]
+        ),
+        (
+            .post, "/v1/reservations/$reservation/settle",
+            [
+                "provider_usage": ["prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7], "provider_request_id": "p",
+                "latency_ms": 1, "outcome": "ok",
+            ]
+        ),
+        (
+            .post, "/v1/estimates",
+            [
+                "project": "$project", "usage": ["input": 1000, "output": 10], "calls_per_day": 5, "days": 30, "models": ["model-*"],
+                "service_tier": "standard", "limit": 5,
+            ]
         ),
         (.post, "/v1/usage", ["events": [["project": "$project", "request_id": "r2", "model": "model-a", "usage": ["input": 1]]]]),
         (
@@ -237,6 +260,13 @@ struct Names: Sendable {
         let ask: JSON = ["amount": "5", "reason": "N", "starts_at": "2099-01-01T00:00:00Z", "ends_at": "2099-02-01T00:00:00Z"]
         let burst = try await asking.post("/v1/budgets/\(budget)/bursts", ask)
         let other = try await asking.post("/v1/budgets/\(budget)/bursts", ask)
+        let finance = try await world.served.owner.post("/v1/api-keys", ["name": "f", "role": "finance"])
+        let booking = world.served.caller(finance.body["secret"]?.string)
+        let credit: JSON = ["kind": "credit", "project": .string(world.project), "amount": "1", "reason": "N"]
+        let adjustment = try await booking.post("/v1/adjustments", credit)
+        let denied = try await booking.post("/v1/adjustments", credit)
+        let booked = try await booking.post("/v1/adjustments", credit)
+        _ = try await world.served.owner.post("/v1/adjustments/\(booked.id)/approve")
         let endpoint = try await world.served.owner.post("/v1/endpoints", ["kind": "webhook", "url": "https://example.com/x"])
         let higher = try await world.served.owner.post(
             "/v1/tiers", ["name": "other", "rank": 9, "models": ["other-*"], "max_output_tokens": 1, "approval": "team_lead"])
@@ -249,6 +279,7 @@ struct Names: Sendable {
         let (first, second) = (try await leading.post("/v1/access-requests", wish), try await leading.post("/v1/access-requests", wish))
         try #require(first.status == 201 && second.status == 201, "\(first) \(second)")
         ids = [
+            ("$adjustment", adjustment.id), ("$denied", denied.id), ("$booked", booked.id),
             ("$request2", second.id), ("$request", first.id), ("$higher", higher.id),
             ("$team", world.team), ("$tier", world.tier), ("$project", world.project), ("$budget", budget), ("$key", key.id),
             ("$reservation", reservation.id), ("$user", user.id),

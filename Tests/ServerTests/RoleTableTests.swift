@@ -66,7 +66,8 @@ import Testing
         ("GET /v1/reservations/$reservation", "oafulmp", nil),
         ("POST /v1/reservations/$reservation/settle", "oap", ["usage": ["input": 1]]),
         ("POST /v1/reservations/$reservation/release", "oap", [:]), ("GET /v1/allowance?model=model-a&project=$project", "oap", nil),
-        ("POST /v1/usage", "oap", ["events": []]),
+        ("POST /v1/usage", "oap", ["events": []]), ("GET /v1/unmapped-usage", "oafu", nil),
+        ("POST /v1/estimates", "oafulmp", ["usage": ["input": 1], "calls_per_day": 1, "project": "$project"]),
         ("POST /v1/endpoints", "oa", ["kind": "slack"]), ("GET /v1/endpoints", "oafu", nil), ("GET /v1/endpoints/$endpoint", "oafu", nil),
         ("PATCH /v1/endpoints/$endpoint", "oa", [:]), ("POST /v1/endpoints/$endpoint/test", "oa", [:]),
         ("POST /v1/endpoints/$endpoint/rotate-secret", "oa", [:]),
@@ -75,6 +76,11 @@ import Testing
         ("DELETE /v1/endpoints/$endpoint", "oa", nil), ("GET /v1/alerts", "oafulm", nil), ("GET /v1/deliveries", "oafu", nil),
         ("GET /v1/reports/spend", "oafu", nil), ("GET /v1/statements/2026-01", "oafu", nil),
         ("GET /v1/statements/2026-01/export", "oaf", nil),
+        ("POST /v1/adjustments", "oaf", ["kind": "credit", "project": "$project", "amount": "1", "reason": "N"]),
+        ("GET /v1/adjustments", "oafu", nil), ("GET /v1/adjustments/$adjustment", "oafu", nil),
+        ("POST /v1/adjustments/$adjustment/approve", "oa", [:]), ("POST /v1/adjustments/$adjustment/deny", "oa", ["reason": "N"]),
+        ("POST /v1/adjustments/$adjustment/withdraw", "oaf", [:]),
+        ("POST /v1/adjustments/$adjustment/reverse", "oaf", ["reason": "N"]),
         ("GET /v1/audit-events", "oau", nil), ("GET /v1/audit-events/export", "oau", nil),
     ]
 
@@ -306,6 +312,10 @@ private struct Place {
             "/v1/budgets/\(budget)/bursts",
             ["amount": "1", "reason": "N", "starts_at": "2099-01-01T00:00:00Z", "ends_at": "2099-02-01T00:00:00Z"]
         ).id
+        let finance = try await post("/v1/api-keys", ["name": name, "role": "finance"])
+        let adjustment = try await Caller(port: owner.port, apiKey: finance.body["secret"]?.string).post(
+            "/v1/adjustments", ["kind": "credit", "project": .string(project), "amount": "1", "reason": "N"]
+        ).id
         // Ranks are the organization's: a second place in it, which is given its tier, has others.
         let rank: Int64 = isSecond ? 4 : 2
         let higher = try await post(
@@ -343,7 +353,7 @@ private struct Place {
         return Place(
             ids: [
                 "$team": team, "$tier": tier, "$project": project, "$empty": empty, "$user": user, "$key": key, "$budget": budget,
-                "$burst": burst,
+                "$burst": burst, "$adjustment": adjustment,
                 "$teamBudget": teamBudget, "$endpoint": endpoint, "$delivery": delivery, "$model": model, "$price": price,
                 "$reservation": reservation, "$higher": higher, "$request": request, "$grant": grant, "$soon": soon(),
             ], secret: try #require(caller.body["secret"]?.string))

@@ -24,6 +24,9 @@ enum EngineMetrics {
         text.family("bursar_settled_usd_total", .counter, "Dollars booked by this process.", answers.settled)
         text.family(
             "bursar_overage_usd_total", .counter, "The part of it above the holds that no budget had room for.", answers.overage)
+        text.family(
+            "bursar_unmapped_usage_fields_total", .counter, "Fields of providers' usage that may be billable and that nothing billed.",
+            answers.unmappedFields)
     }
 
     static func write(_ pool: PostgresPool, to text: inout MetricsText) {

@@ -25,11 +25,15 @@ struct Bench: AsyncParsableCommand {
     @Option(help: "Connections to measure with, separated by commas.")
     var connections = "1,8,64"
 
+    @Option(help: "Measure only reservations on one project, sent at this many a second.")
+    var rate: Int?
+
     @Flag(help: "Print one JSON object instead of the table.")
     var json = false
 
     func validate() throws {
         guard (1...600).contains(seconds) else { throw ValidationError("--seconds must be 1 to 600.") }
+        guard rate ?? 1 > 0 else { throw ValidationError("--rate must be at least 1.") }
         guard !counts.isEmpty, counts.allSatisfy({ (1...512).contains($0) }) else {
             throw ValidationError("--connections must be numbers from 1 to 512, separated by commas.")
         }
@@ -51,8 +55,14 @@ struct Bench: AsyncParsableCommand {
         let heads = world.secrets.map { RequestHead(host: server.host, port: server.port, apiKey: $0) }
         // Caches, prepared statements and the first page of every table are not what is measured.
         _ = try await closedLoop(client, .cycle, heads, connections: 8, seconds: 1)
+        if let rate {
+            report.rows.append(try await paced(client, [heads[0]], perSecond: Double(rate)))
+            try await client.shutdown()
+            return report
+        }
         for connections in counts {
-            progress("bare route, \(connections) connections")
+            progress("bare routes, \(connections) connections")
+            report.rows.append(try await row(.text, client, .text, [heads[0]], connections))
             report.rows.append(try await row(.bare, client, .bare, [heads[0]], connections))
             for isSpread in [false, true] {
                 progress("reservations, \(connections) connections")

@@ -21,8 +21,10 @@ struct Measured: Sendable {
 /// The calls of one connection, each with a request id of its own.
 struct CallMaker: Sendable {
     enum Kind: Sendable {
-        /// A route that parses nothing and touches no database.
+        /// A route that reads the same body as a reservation, answers with its fields and does nothing else.
         case bare
+        /// A route that reads no body and answers with two letters.
+        case text
         case reserve
         /// A reservation and its settlement in turn.
         case cycle
@@ -41,7 +43,7 @@ struct CallMaker: Sendable {
     }
 
     mutating func next() -> ByteBuffer {
-        if kind == .bare { return heads[0].request("GET", "/health/live") }
+        if kind == .text { return heads[0].request("GET", "/health/live") }
         if let open {
             let path = "/v1/reservations/\(String(decoding: open, as: UTF8.self))/settle"
             return heads[count % heads.count].request("POST", path, body: CallMaker.settlement)
@@ -49,13 +51,13 @@ struct CallMaker: Sendable {
         count += 1
         var body = CallMaker.reservation
         body.append(contentsOf: "\(prefix)\(count)\"}".utf8)
-        return heads[count % heads.count].request("POST", "/v1/reservations", body: body)
+        return heads[count % heads.count].request("POST", kind == .bare ? "/bench" : "/v1/reservations", body: body)
     }
 
     /// Notes the answer; false when it is not what was expected.
     mutating func answered(_ status: Int, _ body: ByteBuffer) -> Bool {
         switch kind {
-        case .bare: return status == 200
+        case .bare, .text: return status == 200
         case .reserve: return status == 201
         case .cycle:
             if open != nil {

@@ -6,11 +6,12 @@ import JSON
 struct BenchRow: Sendable {
     enum Way: String, Sendable {
         case bare = "bare JSON route"
+        case text = "bare text route, without a body"
         case oneTransaction = "one transaction a call, cycles"
         case oneTransactionReserve = "one transaction a call, reservations"
         case reserve = "reservations"
         case cycle = "reserve+settle cycles"
-        case paced = "reservations at a quarter of the rate"
+        case paced = "reservations at a fixed rate"
     }
 
     let way: Way
@@ -37,8 +38,11 @@ struct BenchReport: Sendable {
             guard let bare = rate(.bare, connections), let reserve = rate(.reserve, connections), let cycle = rate(.cycle, connections),
                 let baseline = rate(.oneTransaction, connections)
             else { continue }
-            ratios.append(("reservations / bare route, \(connections) connections", reserve / bare))
-            ratios.append(("cycles / bare route, \(connections) connections", cycle / bare))
+            ratios.append(("reservations / bare JSON route, \(connections) connections", reserve / bare))
+            ratios.append(("cycles / bare JSON route, \(connections) connections", cycle / bare))
+            if let text = rate(.text, connections) {
+                ratios.append(("reservations / bare text route, \(connections) connections", reserve / text))
+            }
             ratios.append(("cycles / one transaction a call, \(connections) connections", cycle / baseline))
         }
         return ratios
