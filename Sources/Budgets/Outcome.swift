@@ -37,6 +37,8 @@ public enum Refusal: Sendable {
     case modelUnpriced(model: String, kinds: [UsageKind])
     /// With the lowest tier that has the model, if any has.
     case modelNotAllowed(model: String, tier: Tier?, project: ProjectID)
+    /// The API key was made for other models.
+    case modelNotOnKey(String)
     case projectSuspended
     /// The call's input is above the tier's cap.
     case inputAboveCap(Tier)
@@ -109,7 +111,7 @@ extension Refusal {
         case .projectUnknown: .projectUnknown
         case .modelUnknown: .modelUnknown
         case .modelUnpriced: .modelUnpriced
-        case .modelNotAllowed: .modelNotAllowed
+        case .modelNotAllowed, .modelNotOnKey: .modelNotAllowed
         case .projectSuspended: .projectSuspended
         case .inputAboveCap: .inputAboveCap
         case .requestsAboveCap: .requestsAboveCap

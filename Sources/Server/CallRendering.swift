@@ -167,6 +167,8 @@ extension Problem {
             let request: JSON = ["method": "POST", "path": "/v1/access-requests", "body": .object(body)]
             members = [("request", request.bytes)]
             if let tier { members.append(("tier", JSON.string(tier.id.description).bytes)) }
+        case .modelNotOnKey(let model):
+            self.init(.modelNotAllowed, "This API key was made for other models than «\(model)»: use another one.")
         case .projectSuspended: self.init(.projectSuspended, "An administrator suspended the project.")
         case .inputAboveCap(let tier):
             self.init(

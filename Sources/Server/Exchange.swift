@@ -10,12 +10,12 @@ import Store
 /// What Hummingbird carries along with a request.
 struct ServerContext: RequestContext {
     var coreContext: CoreRequestContextStorage
-    /// Of the other end of the connection, a proxy's if there is one: what clients say of themselves proves nothing.
-    let address: String
+    /// The address at the other end of the connection.
+    let peer: String?
 
     init(source: ApplicationRequestContextSource) {
         coreContext = CoreRequestContextStorage(source: source)
-        address = source.channel.remoteAddress?.ipAddress ?? ""
+        peer = source.channel.remoteAddress?.ipAddress
     }
 }
 

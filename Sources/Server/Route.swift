@@ -33,10 +33,13 @@ struct Route: Sendable {
         var credential = Credential.nobody
         var reach = Reach.everything
         if case .needs(let permission) = access {
+            let client = context.client(of: request, trusting: api.trustedProxies)
             credential = try await api.authenticator.credential(
-                of: request.headers[.authorization], from: context.address, at: api.now(), cached: permission == .call)
+                of: request.headers[.authorization], from: client?.description ?? "", at: api.now(), cached: permission == .call)
             asked.credential = credential
             api = api.walled(for: credential.organization)
+            try credential.requireNetwork(of: client)
+            api.keyUses.note(credential, at: api.now())
             guard let permitted = credential.reach(permission) else { throw Problem(.forbidden, "This API key may not do that.") }
             reach = permitted
             try await api.check(reach, id: context.parameters.get("id"), of: credential)

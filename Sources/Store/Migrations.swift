@@ -41,7 +41,9 @@ public struct Migration: Sendable, Equatable {
         Migration(version: 10, name: "0010_access", sql: text(PackageResources._010_access_sql)),
         Migration(version: 11, name: "0011_event_concerns", sql: text(PackageResources._011_event_concerns_sql)),
         Migration(version: 12, name: "0012_entry_kinds", sql: text(PackageResources._012_entry_kinds_sql)),
-        Migration(version: 13, name: "0013_walls", sql: text(PackageResources._013_walls_sql)),
+        Migration(version: 13, name: "0013_reallocations", sql: text(PackageResources._013_reallocations_sql)),
+        Migration(version: 14, name: "0014_api_key_limits", sql: text(PackageResources._014_api_key_limits_sql)),
+        Migration(version: 15, name: "0015_walls", sql: text(PackageResources._015_walls_sql)),
     ]
 
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
