@@ -2,6 +2,7 @@
 import Budgets
 import HTTPTypes
 import Hummingbird
+import Outbound
 import Store
 
 /// One line of the route table.
