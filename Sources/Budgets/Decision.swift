@@ -15,7 +15,7 @@ public struct Pending: Sendable {
     /// Who calls for what, and the facts behind it, when the command charges something.
     public var attribution: (AttributionSource, Attribution)? {
         guard case .go(let plan) = planning else { return nil }
-        return (AttributionSource(project: plan.attribution.project, apiKey: plan.attribution.apiKey), plan.attribution)
+        return (AttributionSource(plan.attribution), plan.attribution)
     }
 }
 
@@ -95,7 +95,7 @@ extension OrganizationState {
             service = final
         }
         let plan = service.plan
-        let source = AttributionSource(project: plan.attribution.project, apiKey: plan.attribution.apiKey)
+        let source = AttributionSource(plan.attribution)
         guard let attribution = attributions[source] else { preconditionFailure("an attribution that was not remembered") }
         var draws: [Draw] = []
         draws.reserveCapacity(plan.draws.count)

@@ -102,4 +102,12 @@ public struct OrganizationState: Sendable {
 public struct AttributionSource: Hashable, Sendable {
     public let project: ProjectID
     public let apiKey: APIKeyID
+    /// The only thing about them that changes while the configuration stands: on its date.
+    public let costCenter: String?
+
+    init(_ attribution: Attribution) {
+        project = attribution.project
+        apiKey = attribution.apiKey
+        costCenter = attribution.costCenter
+    }
 }

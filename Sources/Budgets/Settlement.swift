@@ -117,7 +117,7 @@ extension OrganizationState {
         case .no(let refusal): return .refused(refusal)
         case nil: preconditionFailure("decide before prepare")
         }
-        let source = AttributionSource(project: plan.attribution.project, apiKey: plan.attribution.apiKey)
+        let source = AttributionSource(plan.attribution)
         guard let attribution = attributions[source] else { preconditionFailure("an attribution that was not remembered") }
         let draws = plan.draws.map { draw in
             Draw(
