@@ -26,10 +26,11 @@ extension OrganizationState {
     ///
     /// Under a new limit everything reached is recorded anew. News is what exceeds both what people know and what had been reached
     /// under the new limit already: a raised limit does not tell of 70 % again, nor a slightly raised one of 90 %, and a leap under it
-    /// is not lost.
+    /// is not lost. A limit without percentages tells of none and lets nobody forget any.
     private func newlyReached(
         _ budget: Budget, amount: Amount, _ counter: inout Counter, from before: Amount
     ) -> (news: Int?, recorded: [Int])? {
+        guard !budget.thresholds.isEmpty else { return nil }
         let isNewLimit = counter.alertedVersion != budget.limitVersion
         let told = Int(counter.alertedThreshold)
         let highest = reached(settled: counter.settled, amount: amount, thresholds: budget.thresholds).last ?? 0

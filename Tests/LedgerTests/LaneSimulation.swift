@@ -31,7 +31,7 @@ struct LaneSimulation {
     private static let batchBound = 5
     let organization: OrganizationID
     private let connection: PostgresConnection
-    private var laws: Laws
+    private(set) var laws: Laws
     private var clock: Int
     private var replicas: [Replica]
     private var lastReservation: UInt64 = 0
@@ -157,7 +157,7 @@ struct LaneSimulation {
                 FROM reservations, jsonb_array_elements(draws) AS d
                 WHERE organization_id = \(organization) AND state = 'held' GROUP BY 1, 2, 3
             )
-            SELECT p.budget_id, p.subject, p.period_start, p.settled, p.held, p.overage, p.burst,
+            SELECT p.budget_id, p.subject, p.period_start, p.settled, p.held, p.overage, p.burst, p.final_calls, p.final_held,
                    coalesce(b.quantity, 0) = p.settled AND coalesce(h.quantity, 0) = p.held
             FROM budget_periods AS p
             LEFT JOIN booked AS b USING (budget_id, subject, period_start) LEFT JOIN holding AS h USING (budget_id, subject, period_start)
@@ -170,10 +170,12 @@ struct LaneSimulation {
         ])
         var counts: [Place: Count] = [:]
         for row in results[0].rows {
-            let (budget, subject, start, settled, held, overage, burst, agrees) = try row.decode(
-                as: (BudgetID, String, Instant, Amount, Amount, Amount, Amount, Bool).self)
+            let (budget, subject, start, settled, held, overage, burst, finals, graced, agrees) = try row.decode(
+                as: (BudgetID, String, Instant, Amount, Amount, Amount, Amount, Int64, Amount, Bool).self)
             let place = Translation.place(CounterID(budget: budget, subject: subject, periodStart: start), laws.setting)
-            counts[place] = Translation.count(Counter(settled: settled, held: held, burst: burst, overage: overage))
+            counts[place] = Translation.count(
+                Counter(
+                    settled: settled, held: held, burst: burst, overage: overage, finalCalls: finals, finalHeld: graced))
             guard agrees else { throw Violation("law 5: \(place) is not the sum of its rows") }
         }
         guard counts == laws.counts else {

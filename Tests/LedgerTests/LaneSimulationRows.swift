@@ -44,7 +44,9 @@ extension LaneSimulation {
                     """)
             }
         }
-        for (index, rule) in setting.budgets.enumerated() { rows.append(row(Translation.budget(index, rule, grants: []), rule, o)) }
+        for (index, rule) in setting.budgets.enumerated() {
+            rows.append(row(Translation.budget(index, rule, models: setting.models, grants: []), rule, o))
+        }
         return rows
     }
 
@@ -63,12 +65,30 @@ extension LaneSimulation {
         return """
             INSERT INTO budgets
                 (organization_id, id, name, team_id, project_id, match, per, unit, period, anchor_day, anchor_month, amount, thresholds,
-                 threshold_amounts, enforcement)
+                 threshold_amounts, enforcement, degrade, final_call)
             VALUES (\(o), \(budget.id), \(budget.name), \(team), \(project), \(JSONB(text: match)), \(budget.per?.rawValue),
                     \(budget.unit.rawValue), \(budget.rule.period.rawValue), \(Int64(budget.rule.anchorDay)),
                     \(Int64(budget.rule.anchorMonth)), \(budget.amount), \(budget.thresholds.map { Int64($0) }),
-                    \(budget.thresholdAmounts), \(budget.enforcement.rawValue))
+                    \(budget.thresholdAmounts), \(budget.enforcement.rawValue), \(column(budget.degrade)), \(column(budget.finalCall)))
             """
+    }
+
+    private static func column(_ rule: Degrade?) -> JSONB? {
+        rule.map { rule in
+            let models = rule.models.map { "\"\($0.key)\":\"\($0.value)\"" }.joined(separator: ",")
+            return JSONB(text: "{\"from_percent\":\(rule.fromPercent),\"models\":{\(models)}}")
+        }
+    }
+
+    private static func column(_ rule: FinalCall?) -> JSONB? {
+        rule.map { JSONB(text: "{\"calls\":\($0.calls),\"model\":\"\($0.model)\",\"max_output_tokens\":\($0.maxOutputTokens)}") }
+    }
+
+    private func servingRow(_ budget: Budget) -> Query {
+        """
+        UPDATE budgets SET degrade = \(LaneSimulation.column(budget.degrade)), final_call = \(LaneSimulation.column(budget.finalCall))
+        WHERE organization_id = \(organization) AND id = \(budget.id)
+        """
     }
 
     /// Bursts are not among these: what Postgres shows of them depends on its own clock.
@@ -96,6 +116,8 @@ extension LaneSimulation {
                 WHERE organization_id = \(organization) AND id = \(Translation.budget(budget))
                 """
             ]
+        case .serving(let index, _, _):
+            [servingRow(Translation.budget(index, laws.setting.budgets[index], models: laws.setting.models, grants: []))]
         case .archive(let budget):
             [
                 "UPDATE budgets SET archived_at = now() WHERE organization_id = \(organization) AND id = \(Translation.budget(budget))"

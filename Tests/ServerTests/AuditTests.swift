@@ -40,9 +40,9 @@ import Testing
     func everyRoute() async throws {
         try await withServer { served in
             let names = try await Names(try await World.make(served))
-            let changes = InvalidRequestTests.good.filter { _, path, _ in
-                !path.hasPrefix("/v1/reservations") && path != "/v1/usage" && path != "/v1/organizations"
-            }
+            // Calls have a ledger of their own, an estimate changes nothing, and another organization has another chain.
+            let others = ["/v1/usage", "/v1/estimates", "/v1/organizations"]
+            let changes = InvalidRequestTests.good.filter { _, path, _ in !path.hasPrefix("/v1/reservations") && !others.contains(path) }
             for (index, (method, path, good)) in changes.enumerated() {
                 var body = good
                 if var members = good.object, members["name"] != nil {

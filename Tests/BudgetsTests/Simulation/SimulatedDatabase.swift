@@ -70,7 +70,8 @@ struct SimulatedDatabase {
         for id in changes.counters {
             guard var counter = state.counter(id) else { continue }
             if off == .thresholdTold { (counter.alertedVersion, counter.alertedThreshold, counter.alertedAmount) = (0, 0, .zero) }
-            if let ceiling = counter.ceiling, counter.settled + counter.held - counter.burst > ceiling + counter.overage {
+            if let ceiling = counter.ceiling, counter.settled + counter.held - counter.burst > ceiling + counter.overage + counter.finalHeld
+            {
                 throw Violation("law 1: CHECK law_1_never_over fails for \(Translation.place(id, setting)): \(counter)")
             }
             if counter.settled < .zero || counter.held < .zero { throw Violation("a counter below zero: \(counter)") }
@@ -136,7 +137,8 @@ extension Reservation {
     private func copy(state: State, settleContent: ContentHash?, entry: Entry?) -> Reservation {
         Reservation(
             id: id, request: request, content: content, attribution: attribution, state: state, model: model,
-            requestedModel: requestedModel, provider: provider, serviceTier: serviceTier, endUser: endUser, feature: feature, tags: tags,
+            requestedModel: requestedModel, substitutions: substitutions, provider: provider, serviceTier: serviceTier, endUser: endUser,
+            feature: feature, tags: tags,
             held: held, maxOutputTokens: maxOutputTokens, draws: draws, createdAt: createdAt, expiresAt: expiresAt,
             settleContent: settleContent, entry: entry)
     }

@@ -107,7 +107,9 @@ struct Simulation {
         switch outcome {
         case .reserved(_, let standings, isReplay: false):
             for standing in standings
-            where standing.budget.enforcement == .block && standing.settled + standing.held > standing.amount + standing.burst {
+            where standing.budget.enforcement == .block && !answer.ways.contains(where: { $0.word == "final_call" })
+                && standing.settled + standing.held > standing.amount + standing.burst
+            {
                 throw Violation("law 1: admitted beyond \(standing.amount): \(answer)")
             }
         case .refused(.budgetExceeded(let standing, let needed)), .refused(.rateLimited(let standing, let needed)):

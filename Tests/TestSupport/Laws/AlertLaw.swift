@@ -20,13 +20,26 @@ struct AlertLaw: Sendable {
     /// Each percentage that spend has reached is recorded once for each limit version. People are told of the highest if it is above what
     /// they know. A changed limit does not make them forget what spend has not clearly fallen away from.
     mutating func spent(_ place: Place, _ rule: Setting.BudgetRule, from before: Int, to after: Int, isOver: Bool) {
+        let isChanged = watched[place].map { $0.version != rule.version } ?? false
+        // A period that was over before its limit changed is not judged by the new one.
+        if isChanged, isOver { return }
+        tellPercents(place, rule, before, after, isChanged: isChanged)
+        // Amounts do not move with the limit: each is told once.
+        let told = toldAmounts[place] ?? 0
+        for amount in rule.thresholdAmounts.sorted() where amount > told && amount <= after {
+            let isLast = !rule.thresholdAmounts.contains { $0 > amount && $0 <= after }
+            record(AlertName(place: place, version: rule.version, amount: amount), isNews: isLast)
+            toldAmounts[place] = amount
+        }
+    }
+
+    /// A limit without percentages tells of none, and makes nobody forget any.
+    private mutating func tellPercents(_ place: Place, _ rule: Setting.BudgetRule, _ before: Int, _ after: Int, isChanged: Bool) {
+        guard !rule.thresholds.isEmpty else { return }
         func isReached(_ percent: Int, _ spent: Int) -> Bool {
             spent > 0 && (rule.amount > 0 ? spent * 100 >= percent * rule.amount : percent <= 100)
         }
         let last = watched[place]
-        let isChanged = last.map { $0.version != rule.version } ?? false
-        // A period that was over before its limit changed is not judged by the new one.
-        if isChanged, isOver { return }
         let marks = rule.thresholds.filter { isReached($0, after) }
         let highest = marks.max() ?? 0
         let stillKnown = rule.thresholds.filter { isReached($0 < 100 ? max(1, $0 - 5) : $0, before) }.max() ?? 0
@@ -36,13 +49,6 @@ struct AlertLaw: Sendable {
                 record(AlertName(place: place, version: rule.version, threshold: mark), isNews: mark == highest && highest > known)
             }
             watched[place] = (rule.version, max(highest, known))
-        }
-        // Amounts do not move with the limit: each is told once.
-        let told = toldAmounts[place] ?? 0
-        for amount in rule.thresholdAmounts.sorted() where amount > told && amount <= after {
-            let isLast = !rule.thresholdAmounts.contains { $0 > amount && $0 <= after }
-            record(AlertName(place: place, version: rule.version, amount: amount), isNews: isLast)
-            toldAmounts[place] = amount
         }
     }
 

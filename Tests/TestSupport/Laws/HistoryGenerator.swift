@@ -66,7 +66,18 @@ package struct HistoryGenerator {
             per: maybe(40, Setting.BudgetRule.Per.allCases), unit: unit,
             period: LawsCalendar.Rule(length: length, day: anchors.0, month: anchors.1), amount: amount,
             thresholds: thresholds, thresholdAmounts: thresholdAmounts(below: amount),
-            enforcement: pick([.block, .block, .block, .warn, .shadow]))
+            enforcement: pick([.block, .block, .block, .warn, .shadow]), degrade: degrade(), final: final())
+    }
+
+    /// Towards a model that is cheaper, has no price, is in no tier, or leads back.
+    private mutating func degrade() -> Setting.BudgetRule.Degrading? {
+        guard chance(30) else { return nil }
+        return .init(percent: pick([1, 50, 80, 100]), models: pick([[1: 0], [0: 1], [1: 0, 0: 1], [0: 2, 1: 2], [1: 3, 0: 3, 2: 0]]))
+    }
+
+    private mutating func final() -> Setting.BudgetRule.Grace? {
+        guard chance(30) else { return nil }
+        return .init(calls: pick([1, 2, 5]), model: pick([0, 0, 1, 2, 3]), output: pick([0, 50, 400]))
     }
 
     /// Some dozens of typical calls at most, so that budgets fill up within a history.
@@ -177,7 +188,8 @@ package struct HistoryGenerator {
             if let open = setting.grants.indices.last, chance(30) { return .endGrant(open, at: clock) }
             return .grant(grant)
         case ..<68: return .thresholds(budget, thresholds(), amounts: thresholdAmounts(below: setting.budgets[budget].amount))
-        case ..<80: return .enforcement(budget, pick(Setting.BudgetRule.Enforcement.allCases))
+        case ..<76: return .enforcement(budget, pick(Setting.BudgetRule.Enforcement.allCases))
+        case ..<80: return .serving(budget, degrade(), final())
         case ..<83: return .archive(budget)
         case ..<90: return .suspend(Int.random(in: 0..<3, using: &random), chance(30))
         case ..<96: return .revoke(Int.random(in: 0..<4, using: &random))

@@ -20,6 +20,7 @@ package struct Laws: Sendable {
         }
 
         let content: Content
+        /// The call as it is served: by another model, perhaps, than the one asked for.
         let body: CallBody
         let made: Int
         let hold: Int
@@ -31,12 +32,15 @@ package struct Laws: Sendable {
     }
 
     /// What a call holds on one budget, and what the budget allowed then.
-    private struct Part: Sendable {
+    struct Part: Sendable {
         let place: Place
         let quantity: Int
         let amount: Int
         /// The burst grants open to the call, and how much of the quantity is held on each.
         var shares: [(grant: Int, quantity: Int)]
+        /// Whether this budget let the call through as one of its final calls, and how much of the quantity had no room.
+        var isFinal = false
+        var graced = 0
     }
 
     /// Every threshold recorded, and whether people were told of it.
@@ -62,8 +66,10 @@ package struct Laws: Sendable {
         case .book(let name, let body, let usage, let ago, let key): return book(name, body, usage, ago, key, now)
         case .allowance(let body, let key):
             if setting.keys[key].isRevoked { return Answer("would be unauthenticated") }
-            guard case .failure(let no) = admission(body, key, now) else { return Answer("allowed") }
-            return Answer("would be " + no.answer.word)
+            switch admission(body, key, now) {
+            case .success(let served): return Answer("allowed", ways: served.ways)
+            case .failure(let no): return Answer("would be " + no.answer.word)
+            }
         }
     }
 
@@ -74,11 +80,13 @@ package struct Laws: Sendable {
         if let known = calls[name] { return known.content == .call(body) ? again(known.first) : Answer("request_conflict") }
         switch admission(body, key, now) {
         case .failure(let no): return no.answer
-        case .success(let planned):
-            let parts = planned.map { self.hold($0) }
-            let hold = price(of: body) ?? 0
-            let answer = Answer("held", amount: hold, standings: parts.map { standing($0.place, $0.amount, $0.shares.map(\.grant)) })
-            calls[name] = Record(content: .call(body), body: body, made: now, hold: hold, parts: parts, first: answer)
+        case .success(let served):
+            let parts = served.parts.map { self.hold($0) }
+            let hold = price(of: served.body) ?? 0
+            let answer = Answer(
+                "held", amount: hold, ways: served.ways,
+                standings: parts.map { standing($0.place, $0.amount, $0.shares.map(\.grant)) })
+            calls[name] = Record(content: .call(body), body: served.body, made: now, hold: hold, parts: parts, first: answer)
             return answer
         }
     }
@@ -90,7 +98,10 @@ package struct Laws: Sendable {
         guard let call = calls[name], setting.keys[key].project == name.project else { return Answer("reservation_unknown") }
         switch call.state {
         case .settled:
-            guard call.usage == usage, let first = call.settlement else { return Answer("reservation_resolved") }
+            // What was booked in one request was not settled by another.
+            guard case .call = call.content, call.usage == usage, let first = call.settlement else {
+                return Answer("reservation_resolved")
+            }
             return again(first)
         case .released: return Answer("reservation_resolved")
         case .open, .expired: return post(name, usage, now)
@@ -105,6 +116,8 @@ package struct Laws: Sendable {
         case .settled, .expired: return Answer("reservation_resolved")
         case .open:
             close(name, as: .released)
+            // The call was not made, so its budget may let another one through.
+            for part in call.parts where part.isFinal { counts[part.place, default: Count()].finals -= 1 }
             return Answer("released")
         }
     }
@@ -131,8 +144,33 @@ package struct Laws: Sendable {
 
     // MARK: room
 
-    /// What the call would hold, or why it may not be made: reasons in their order (design §7).
-    private func admission(_ body: CallBody, _ key: Int, _ now: Int) -> Result<[Part], Refused> {
+    /// How the call is served and what it would hold, or why it may not be made.
+    private func admission(_ body: CallBody, _ key: Int, _ now: Int) -> Result<Served, Refused> {
+        switch planned(body, key, now) {
+        case .failure(let no): return .failure(no)
+        case .success(let parts):
+            let served = degraded(Served(body: body, parts: parts), key, now)
+            let full = served.parts.filter(lacksRoom)
+            // A rate limit is over in a moment, so it is named before a budget that is not.
+            guard let named = full.first(where: isRate) ?? full.first else { return .success(served) }
+            if let final = final(body, inPlaceOf: served, full, key, now) { return .success(final) }
+            return .failure(
+                Refused(
+                    Answer(
+                        isRate(named) ? "rate_limited" : "budget_exceeded", amount: named.quantity,
+                        standings: [standing(named.place, named.amount, named.shares.map(\.grant))])))
+        }
+    }
+
+    func isRate(_ part: Part) -> Bool { [.minute, .hour].contains(setting.budgets[part.place.budget].period.length) }
+
+    func lacksRoom(_ part: Part) -> Bool {
+        setting.budgets[part.place.budget].enforcement == .block
+            && room(part.place, part.amount) + left(part.shares.map(\.grant)) < part.quantity
+    }
+
+    /// What a call of this very model would hold, or why it may not be made whatever room there is: reasons in their order (design §7).
+    func planned(_ body: CallBody, _ key: Int, _ now: Int) -> Result<[Part], Refused> {
         guard body.model < setting.models.count else { return .failure("model_unknown") }
         let rules = matching(body, key)
         let hold = price(of: body)
@@ -140,23 +178,16 @@ package struct Laws: Sendable {
         guard setting.models[body.model].isInTier else { return .failure("model_not_allowed") }
         guard !setting.projects[setting.keys[key].project].isSuspended else { return .failure("project_suspended") }
         let parts = rules.map { rule in
-            let quantity = quantity(usd: hold ?? 0, tokens: body.input + output(body), in: setting.budgets[rule].unit)
-            return Part(
-                place: place(rule, body, key, now), quantity: quantity, amount: setting.budgets[rule].amount,
-                shares: openGrants(rule, body, now))
+            Part(
+                place: place(rule, body, key, now), quantity: needed(body, in: setting.budgets[rule].unit),
+                amount: setting.budgets[rule].amount, shares: openGrants(rule, body, now))
         }
-        let full = parts.filter { part in
-            setting.budgets[part.place.budget].enforcement == .block
-                && room(part.place, part.amount) + left(part.shares.map(\.grant)) < part.quantity
-        }
-        // A rate limit is over in a moment, so it is named before a budget that is not.
-        let isRate = { (part: Part) in [.minute, .hour].contains(setting.budgets[part.place.budget].period.length) }
-        guard let named = full.first(where: isRate) ?? full.first else { return .success(parts) }
-        return .failure(
-            Refused(
-                Answer(
-                    isRate(named) ? "rate_limited" : "budget_exceeded", amount: named.quantity,
-                    standings: [standing(named.place, named.amount, named.shares.map(\.grant))])))
+        return .success(parts)
+    }
+
+    /// The most a call may take of a budget.
+    func needed(_ body: CallBody, in unit: Setting.BudgetRule.Unit) -> Int {
+        quantity(usd: price(of: body) ?? 0, tokens: body.input + output(body), in: unit)
     }
 
     /// The budgets that count a call: the organization's, its team's, its project's, in this order.
@@ -221,13 +252,13 @@ package struct Laws: Sendable {
     }
 
     /// What a budget's own amount has left; below zero when it is overdrawn.
-    private func room(_ place: Place, _ amount: Int) -> Int {
+    func room(_ place: Place, _ amount: Int) -> Int {
         let count = counts[place] ?? Count()
         return amount - (count.settled + count.held - count.drawn)
     }
 
     /// What grants have left.
-    private func left(_ indices: [Int]) -> Int {
+    func left(_ indices: [Int]) -> Int {
         indices.reduce(0) { $0 + setting.grants[$1].amount - (grants[$1]?.settled ?? 0) - (grants[$1]?.held ?? 0) }
     }
 
@@ -242,21 +273,29 @@ package struct Laws: Sendable {
         }
     }
 
-    /// The budget's own room first, then the grants'.
+    /// The budget's own room first, then the grants'. A final call holds the rest without room.
     private mutating func hold(_ part: Part) -> Part {
-        let beyond = part.shares.isEmpty ? 0 : max(0, part.quantity - max(0, room(part.place, part.amount)))
         var held = part
-        held.shares = take(beyond, from: part.shares.map(\.grant), \.held)
+        let grants = part.shares.map(\.grant)
+        if part.isFinal {
+            held.graced = max(0, part.quantity - max(0, room(part.place, part.amount) + left(grants)))
+            counts[part.place, default: Count()].finals += 1
+            counts[part.place, default: Count()].graced += held.graced
+        }
+        let beyond = grants.isEmpty ? 0 : max(0, part.quantity - held.graced - max(0, room(part.place, part.amount)))
+        held.shares = take(beyond, from: grants, \.held)
         counts[part.place, default: Count()].held += part.quantity
         counts[part.place, default: Count()].drawn += beyond
         tellings.held(part.place, setting.budgets[part.place.budget])
         return held
     }
 
-    /// Ends a hold, and books what was spent within it: the budget's own share first, so that what is left over returns to the grants.
+    /// Ends a hold, and books what was spent within it: the budget's own share first, so that what is left over returns to the grants,
+    /// and what had no room last.
     private mutating func end(_ part: Part, spent: Int) {
         let onGrants = part.shares.reduce(0) { $0 + $1.quantity }
-        var rest = max(0, spent - (part.quantity - onGrants))
+        var rest = max(0, spent - (part.quantity - onGrants - part.graced))
+        counts[part.place, default: Count()].graced -= part.graced
         for share in part.shares {
             let booked = min(rest, share.quantity)
             rest -= booked
@@ -270,10 +309,10 @@ package struct Laws: Sendable {
 
     // MARK: money
 
-    private func output(_ body: CallBody) -> Int { min(body.output ?? setting.maxOutput, setting.maxOutput) }
+    func output(_ body: CallBody) -> Int { min(body.output ?? setting.maxOutput, setting.maxOutput) }
 
     /// The most a call may cost; nil when a token it may use has no price: unknown is never zero (law 9).
-    private func price(of body: CallBody) -> Int? {
+    func price(of body: CallBody) -> Int? {
         let model = setting.models[body.model]
         guard body.input == 0 || model.input != nil, output(body) == 0 || model.output != nil else { return nil }
         return body.input * max(model.input ?? 0, model.cached ?? 0) + output(body) * (model.output ?? 0)
@@ -285,7 +324,7 @@ package struct Laws: Sendable {
         return (lines.map { $0 * ($1 ?? 0) }.reduce(0, +), lines.contains { $0 > 0 && $1 == nil })
     }
 
-    private func quantity(usd: Int, tokens: Int, in unit: Setting.BudgetRule.Unit) -> Int {
+    func quantity(usd: Int, tokens: Int, in unit: Setting.BudgetRule.Unit) -> Int {
         switch unit {
         case .usd: usd
         case .tokens: tokens * 1_000_000_000_000
@@ -317,8 +356,10 @@ package struct Laws: Sendable {
             if rule.enforcement == .block {
                 let own = room(part.place, isOver(part.place, now) ? part.amount : rule.amount)
                 grants = part.shares.map(\.grant).filter { setting.grants[$0].from <= now && now < setting.grants[$0].to }
-                let passed = max(0, excess - max(0, own + left(grants)))
+                var passed = max(0, excess - max(0, own + left(grants)))
                 let beyond = max(0, excess - passed - max(0, own))
+                // What a final call spent of the part that had no room is over, too.
+                if !isLate { passed += max(0, part.graced - max(0, part.quantity - spent)) }
                 _ = take(beyond, from: grants, \.settled)
                 counts[part.place, default: Count()].drawn += beyond
                 counts[part.place, default: Count()].overage += passed
@@ -346,7 +387,7 @@ package struct Laws: Sendable {
 }
 
 /// An answer that says no.
-private struct Refused: Error, ExpressibleByStringLiteral {
+struct Refused: Error, ExpressibleByStringLiteral {
     let answer: Answer
     init(stringLiteral word: String) { answer = Answer(word) }
     init(_ answer: Answer) { self.answer = answer }

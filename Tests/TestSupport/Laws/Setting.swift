@@ -59,9 +59,24 @@ package struct Setting: Sendable {
         /// Amounts in pico-units at which people are told too.
         package var thresholdAmounts: [Int]
         package var enforcement: Enforcement
+        /// From a percentage on, models are replaced by others; they go by their place in the list.
+        package var degrade: Degrading?
+        /// So many calls after a block on a model with an output bound.
+        package var final: Grace?
         /// Counts the changes of amount and thresholds.
         package var version = 1
         package var isArchived = false
+
+        package struct Degrading: Sendable {
+            package let percent: Int
+            package let models: [Int: Int]
+        }
+
+        package struct Grace: Sendable {
+            package let calls: Int
+            package let model: Int
+            package let output: Int
+        }
     }
 
     package struct GrantRule: Sendable {
@@ -85,6 +100,9 @@ package struct Setting: Sendable {
             budgets[budget].thresholdAmounts = amounts
             budgets[budget].version += 1
         case .enforcement(let budget, let enforcement): budgets[budget].enforcement = enforcement
+        case .serving(let budget, let degrade, let final):
+            budgets[budget].degrade = degrade
+            budgets[budget].final = final
         case .archive(let budget): budgets[budget].isArchived = true
         case .suspend(let project, let isSuspended): projects[project].isSuspended = isSuspended
         case .revoke(let key): keys[key].isRevoked = true
@@ -99,6 +117,7 @@ package enum Change: Sendable {
     case amount(Int, Int)
     case thresholds(Int, [Int], amounts: [Int])
     case enforcement(Int, Setting.BudgetRule.Enforcement)
+    case serving(Int, Setting.BudgetRule.Degrading?, Setting.BudgetRule.Grace?)
     case archive(Int)
     case suspend(Int, Bool)
     case revoke(Int)
@@ -148,11 +167,14 @@ package struct Answer: Equatable, Sendable {
     /// Held, booked, or found no room for; by the word.
     package var amount = 0
     package var overage = 0
+    /// Which rules had their say in the model that serves the call.
+    package var ways: [Way] = []
     package var standings: [Standing] = []
 
-    package init(_ word: String, amount: Int = 0, overage: Int = 0, standings: [Standing] = []) {
+    package init(_ word: String, amount: Int = 0, overage: Int = 0, ways: [Way] = [], standings: [Standing] = []) {
         self.word = word
         self.amount = amount
+        self.ways = ways
         self.overage = overage
         self.standings = standings
     }
@@ -172,6 +194,19 @@ package struct Answer: Equatable, Sendable {
             self.settled = settled
             self.held = held
         }
+    }
+}
+
+/// A rule that led, or would have led, to a model.
+package struct Way: Equatable, Sendable {
+    package let word: String
+    package let budget: Int
+    package let model: String
+
+    package init(_ word: String, budget: Int, model: String) {
+        self.word = word
+        self.budget = budget
+        self.model = model
     }
 }
 
@@ -195,8 +230,13 @@ package struct Count: Equatable, Sendable {
     package var overage = 0
     /// How much of settled and held is drawn on burst grants.
     package var drawn = 0
+    /// Final calls let through, and what those still open hold without room.
+    package var finals = 0
+    package var graced = 0
 
-    package init(settled: Int = 0, held: Int = 0, overage: Int = 0, drawn: Int = 0) {
+    package init(settled: Int = 0, held: Int = 0, overage: Int = 0, drawn: Int = 0, finals: Int = 0, graced: Int = 0) {
+        self.finals = finals
+        self.graced = graced
         self.settled = settled
         self.held = held
         self.overage = overage

@@ -45,7 +45,13 @@ package enum Translation {
 
     package static func burst(_ index: Int) -> BurstID { BurstID(high: 10, low: UInt64(index)) }
 
-    package static func budget(_ index: Int, _ rule: Setting.BudgetRule, grants: [Setting.GrantRule]) -> Budget {
+    private static func names(_ replacements: [Int: Int], _ models: [Setting.ModelRule]) -> [String: String] {
+        Dictionary(uniqueKeysWithValues: replacements.map { (models[$0.key].name, models[$0.value].name) })
+    }
+
+    package static func budget(
+        _ index: Int, _ rule: Setting.BudgetRule, models: [Setting.ModelRule], grants: [Setting.GrantRule]
+    ) -> Budget {
         let scope: BudgetScope =
             switch rule.scope {
             case .organization: .organization
@@ -66,6 +72,10 @@ package enum Translation {
                 BurstGrant(
                     id: burst(place), amount: amount(grant.amount), startsAt: instant(grant.from), endsAt: instant(grant.to),
                     match: BudgetMatch(endUsers: patterns(grant.user.map(user))))
+            },
+            degrade: rule.degrade.map { Degrade(fromPercent: $0.percent, models: names($0.models, models)) },
+            finalCall: rule.final.map {
+                FinalCall(calls: Int64($0.calls), model: models[$0.model].name, maxOutputTokens: Int64($0.output))
             })
     }
 
@@ -91,7 +101,7 @@ package enum Translation {
                     isRevoked: rule.isRevoked)
             },
             ownCatalogue: Dictionary(uniqueKeysWithValues: models.map { ($0.name, $0) }), platformCatalogue: [:],
-            budgets: setting.budgets.enumerated().map { budget($0, $1, grants: setting.grants) })
+            budgets: setting.budgets.enumerated().map { budget($0, $1, models: setting.models, grants: setting.grants) })
     }
 
     package static func per(_ per: Setting.BudgetRule.Per) -> BudgetPer {
@@ -208,7 +218,9 @@ package enum Translation {
     package static func pico(_ amount: Amount) -> Int { Int(amount.pico) }
 
     package static func count(_ counter: Counter) -> Count {
-        Count(settled: pico(counter.settled), held: pico(counter.held), overage: pico(counter.overage), drawn: pico(counter.burst))
+        Count(
+            settled: pico(counter.settled), held: pico(counter.held), overage: pico(counter.overage), drawn: pico(counter.burst),
+            finals: Int(counter.finalCalls), graced: pico(counter.finalHeld))
     }
 
     /// Each threshold an alert records, and whether people are told of it.
@@ -220,6 +232,10 @@ package enum Translation {
         }
         return names(alert.superseded, alert.supersededAmounts, isTold: false)
             + names(alert.threshold.map { [$0] } ?? [], alert.thresholdAmount.map { [$0] } ?? [], isTold: true)
+    }
+
+    private static func way(_ substitution: Substitution) -> Way {
+        Way(substitution.kind.rawValue, budget: Int(substitution.budget.low), model: substitution.model)
     }
 
     package static func answer(_ outcome: Outcome, _ setting: Setting) -> Answer {
@@ -237,7 +253,8 @@ package enum Translation {
         switch outcome {
         case .reserved(let reservation, _, let isReplay):
             return Answer(
-                isReplay ? "held again" : "held", amount: pico(reservation.held), standings: reservation.draws.map(standing))
+                isReplay ? "held again" : "held", amount: pico(reservation.held), ways: reservation.substitutions.map(way),
+                standings: reservation.draws.map(standing))
         case .settled(let reservation, _, let isReplay):
             guard let entry = reservation.entry else { return Answer("settled without an entry") }
             return Answer(
@@ -245,7 +262,9 @@ package enum Translation {
                 overage: pico(entry.overage), standings: entry.draws.map(standing))
         case .released(_, let isReplay): return Answer(isReplay ? "released again" : "released")
         case .expired: return Answer("expired")
-        case .allowance(let allowance): return Answer(allowance.refusal.map { "would be \($0.code)" } ?? "allowed")
+        case .allowance(let allowance):
+            if let refusal = allowance.refusal { return Answer("would be \(refusal.code)") }
+            return Answer("allowed", ways: allowance.substitutions.map(way))
         case .refused(.rateLimited(let full, let needed)):
             return Answer("rate_limited", amount: pico(needed), standings: [standing(full)])
         case .refused(.budgetExceeded(let full, let needed)):
