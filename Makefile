@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BURSAR := .build/release/bursar
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak kill kills faults histories schemathesis bench bench-alerts demo lint vendors needs build
+.PHONY: help run test soak kill kills faults histories schemathesis bench bench-alerts demo lint focus vendors needs build
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,11 @@ demo: build ## Watch a trace of calls go through budgets, alerts and chargeback 
 lint: needs ## Check the format of every Swift file
 	swift format lint --strict --recursive --parallel Sources Tests Package.swift
 
+# Release 2.2.1 starts with no newer pyarrow. The test of FOCUS exports finds it here and says so when it is missing.
+focus: ## Install the official FOCUS validator for the tests (needs Python 3.12)
+	python3.12 -m venv .build/focus-validator
+	.build/focus-validator/bin/pip install --quiet --prefer-binary 'focus-validator==2.2.1' 'pyarrow<23'
+
 # The vendors' own clients, in a private folder, for the tests that let them judge. Without PyPI those tests say that they are skipped.
 vendors: needs ## Install the Python clients of Slack, PagerDuty and others, which judge what Bursar sends
 	@cmp -s Tests/vendors/requirements.txt .build/vendors/installed.txt || { rm -rf .build/vendors && \
@@ -88,6 +93,7 @@ needs:
 	command -v pkg-config > /dev/null || missing+=(pkg-config); \
 	pkg-config --exists libpq 2> /dev/null || missing+=(libpq-dev); \
 	pkg-config --exists libcurl 2> /dev/null || missing+=(libcurl4-openssl-dev); \
+	pkg-config --exists zlib 2> /dev/null || missing+=(zlib1g-dev); \
 	[[ -n "$$(command -v postgres)" ]] || compgen -G '/usr/lib/postgresql/*/bin/postgres' > /dev/null || missing+=(postgresql); \
 	python3 -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv); \
 	[[ $${#missing[@]} -eq 0 ]] && exit 0; \

@@ -44,6 +44,7 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "JSON", swiftSettings: strict),
         .target(name: "Budgets", swiftSettings: strict),
         .target(name: "Postgres", dependencies: ["CPostgres", logging, lifecycle], swiftSettings: strictMemory),
@@ -57,7 +58,7 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Alerts", dependencies: ["Budgets", "JSON", "Store", "Outbound", crypto, lifecycle, logging], swiftSettings: strict),
-        .target(name: "Chargeback", dependencies: ["Budgets", "JSON", "Store"], swiftSettings: strict),
+        .target(name: "Chargeback", dependencies: ["Budgets", "CZlib", "JSON", "Store", crypto], swiftSettings: strictMemory),
         .target(
             name: "Server",
             dependencies: [

@@ -7,6 +7,24 @@ public struct Resolution: Sendable {
     public let at: Instant
     /// Of the settlement, so that a repeat can be told from a contradiction.
     public let content: ContentHash?
+    /// When the entry counts, where that is not when the reservation was made.
+    public let entryAt: Instant?
+
+    init(reservation: ReservationID, state: Reservation.State, at: Instant) {
+        self.reservation = reservation
+        self.state = state
+        self.at = at
+        content = nil
+        entryAt = nil
+    }
+
+    init(settled reservation: Reservation, _ entry: Entry, content: ContentHash) {
+        self.reservation = reservation.id
+        state = .settled
+        at = entry.bookedAt
+        self.content = content
+        entryAt = entry.occurredAt == reservation.createdAt ? nil : entry.occurredAt
+    }
 }
 
 /// Spend reached a percentage of a budget (law 7). The highest threshold newly reached is told to people; lower ones, reached by

@@ -106,6 +106,8 @@ public struct Configuration: Sendable {
     public let zone: Zone
     /// The fence's `configuration_version` at which this snapshot was exact.
     public let version: Int64
+    /// Before this instant the books are closed; nil when no month is. What is booked for a time before it corrects a closed month.
+    public let closedUntil: Instant?
     public let teamNames: [TeamID: String]
     public let projects: [ProjectID: Project]
     public let tiers: [TierID: Tier]
@@ -120,14 +122,16 @@ public struct Configuration: Sendable {
     private let budgetsByID: [BudgetID: Budget]
 
     public init(
-        organization: OrganizationID, organizationName: String, zone: Zone, version: Int64, teamNames: [TeamID: String],
-        projects: [Project], tiers: [Tier], apiKeys: [APIKey], ownCatalogue: Catalogue, contracts: Catalogue = [:],
+        organization: OrganizationID, organizationName: String, zone: Zone, version: Int64, closedUntil: Instant? = nil,
+        teamNames: [TeamID: String], projects: [Project], tiers: [Tier], apiKeys: [APIKey], ownCatalogue: Catalogue,
+        contracts: Catalogue = [:],
         platformCatalogue: Catalogue, budgets: [Budget], accessGrants: [AccessGrant] = []
     ) {
         self.organization = organization
         self.organizationName = organizationName
         self.zone = zone
         self.version = version
+        self.closedUntil = closedUntil
         self.teamNames = teamNames
         self.projects = Dictionary(uniqueKeysWithValues: projects.map { ($0.id, $0) })
         self.tiers = Dictionary(uniqueKeysWithValues: tiers.map { ($0.id, $0) })
@@ -159,6 +163,13 @@ public struct Configuration: Sendable {
     func accessGrants(of project: ProjectID) -> [AccessGrant] { accessGrants[project] ?? [] }
 
     public func budget(_ id: BudgetID) -> Budget? { budgetsByID[id] }
+
+    /// When an entry counts that is booked now for a call of `instant`: at that time itself, or, where its month is closed, at the
+    /// earliest that an open month allows.
+    func accountingTime(of instant: Instant, bookedAt now: Instant) -> Instant {
+        guard let closedUntil, instant < closedUntil else { return instant }
+        return max(now, closedUntil)
+    }
 
     /// The budgets on a call's path, from the organization's down to the project's.
     func path(to project: Project) -> [Budget] {

@@ -34,7 +34,7 @@ extension OrganizationState {
         }
         let ended = reservation.ended(state)
         remember(ended)
-        changes.resolutions.append(Resolution(reservation: reservation.id, state: state, at: now, content: nil))
+        changes.resolutions.append(Resolution(reservation: reservation.id, state: state, at: now))
         return ended
     }
 }

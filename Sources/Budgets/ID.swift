@@ -27,6 +27,7 @@ public enum AlertKind: IDKind { public static let prefix = "alr" }
 public enum EventKind: IDKind { public static let prefix = "evt" }
 public enum EndpointKind: IDKind { public static let prefix = "ep" }
 public enum DeliveryKind: IDKind { public static let prefix = "dlv" }
+public enum StatementKind: IDKind { public static let prefix = "stm" }
 
 public typealias OrganizationID = ID<OrganizationKind>
 public typealias TeamID = ID<TeamKind>
@@ -48,6 +49,7 @@ public typealias AlertID = ID<AlertKind>
 public typealias EventID = ID<EventKind>
 public typealias EndpointID = ID<EndpointKind>
 public typealias DeliveryID = ID<DeliveryKind>
+public typealias StatementID = ID<StatementKind>
 
 /// 128 bits that name one thing of one kind. Text form: `prefix_` and 32 lower-case hexadecimal digits.
 public struct ID<Kind: IDKind>: Hashable, Sendable, Comparable, LosslessStringConvertible {

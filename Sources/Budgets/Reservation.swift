@@ -200,6 +200,9 @@ public final class Reservation: Sendable {
 /// reservation is settled once (law 4).
 public struct Entry: Sendable {
     public let id: EntryID
+    /// The time whose month it counts in: when the call was made, or, where the month of that was closed already, when it was booked.
+    /// Then it is a correction.
+    public let occurredAt: Instant
     public let bookedAt: Instant
     public let lines: [EntryLine]
     public let cost: Money
@@ -211,9 +214,11 @@ public struct Entry: Sendable {
     public let report: Report?
 
     public init(
-        id: EntryID, bookedAt: Instant, lines: [EntryLine], cost: Money, overage: Money, draws: [Draw], isLate: Bool, report: Report?
+        id: EntryID, occurredAt: Instant, bookedAt: Instant, lines: [EntryLine], cost: Money, overage: Money, draws: [Draw],
+        isLate: Bool, report: Report?
     ) {
         self.id = id
+        self.occurredAt = occurredAt
         self.bookedAt = bookedAt
         self.lines = lines
         self.cost = cost

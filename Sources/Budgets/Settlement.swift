@@ -39,11 +39,12 @@ extension OrganizationState {
             alert(budget, draw.counter, from: before, at: now, &changes)
         }
         let entry = Entry(
-            id: EntryID(high: reservation.id.high, low: reservation.id.low), bookedAt: now, lines: lines, cost: cost, overage: overage,
-            draws: draws, isLate: isLate, report: report)
+            id: EntryID(high: reservation.id.high, low: reservation.id.low),
+            occurredAt: configuration.accountingTime(of: reservation.createdAt, bookedAt: now), bookedAt: now, lines: lines, cost: cost,
+            overage: overage, draws: draws, isLate: isLate, report: report)
         let settled = reservation.ended(.settled, settleContent: content, entry: entry)
         remember(settled)
-        changes.resolutions.append(Resolution(reservation: reservation.id, state: .settled, at: now, content: content))
+        changes.resolutions.append(Resolution(settled: settled, entry, content: content))
         changes.entries.append(settled)
         return .settled(settled, standings(draws), isReplay: false)
     }

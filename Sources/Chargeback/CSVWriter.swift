@@ -4,18 +4,27 @@
 struct CSVWriter {
     private(set) var bytes: [UInt8] = []
     private var isStartOfRecord = true
+    /// Records ended so far, a header included.
+    private(set) var records: Int64 = 0
 
     /// Text from outside. A cell that a spreadsheet would run as a formula (it begins with `=`, `+`, `-`, `@`, tab or CR, also after
     /// white space) gets a leading `'` and is then shown as it is.
     mutating func text(_ value: String) {
-        separate()
         let body = value.utf8.drop { $0 == UInt8(ascii: " ") }
         let isFormula =
             value.utf8.first.map { $0 == 9 || $0 == 13 } == true
             || body.first.map { "=+-@".utf8.contains($0) || $0 == 9 || $0 == 13 } == true
+        quoted(value, isFormula ? "'" : "")
+    }
+
+    /// Text for programs, which must find it as it is: no cell of it is defused.
+    mutating func exact(_ value: String) { quoted(value, "") }
+
+    private mutating func quoted(_ value: String, _ prefix: String) {
+        separate()
         let needsQuotes = value.utf8.contains { $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: "\"") || $0 == 10 || $0 == 13 }
         if needsQuotes { bytes.append(UInt8(ascii: "\"")) }
-        if isFormula { bytes.append(UInt8(ascii: "'")) }
+        bytes.append(contentsOf: prefix.utf8)
         for byte in value.utf8 {
             if byte == UInt8(ascii: "\"") { bytes.append(byte) }
             bytes.append(byte)
@@ -33,6 +42,7 @@ struct CSVWriter {
         bytes.append(13)
         bytes.append(10)
         isStartOfRecord = true
+        records += 1
     }
 
     /// Hands over what was written and starts again.

@@ -2,19 +2,19 @@
 import Budgets
 import Store
 
-/// Renders rows and adds them up, so that the total line is the sum of the lines above it.
-struct StatementCSV {
+/// Merges lines into records and adds them up, so that the total is the sum of the records above it.
+struct StatementCSV: StatementWriter {
     /// Kinds with a column of their own; the rest share `other_usage` as `kind=quantity` pairs. Fixed, so that every month's file has
     /// the same columns.
     static let kinds = ["input", "cached_input", "cache_write_5m", "cache_write_1h", "output"]
 
     private var writer = CSVWriter()
-    private(set) var requests: Int64 = 0
-    private(set) var cost = Money.zero
-    private var unpricedUnits = Amount.zero
-    private var usage: [UsageKind: Amount] = [:]
+    private var row: Row?
+    private var sums = Sums()
 
-    mutating func header() -> [UInt8] {
+    var rows: Int64 { writer.records - 1 }
+
+    mutating func begin(_ head: StatementHead) -> [UInt8] {
         let columns =
             ["row", "cost_center", "team_id", "team", "project_id", "project", "provider", "model", "feature", "environment", "requests"]
             + Self.kinds + ["other_usage", "unpriced_units", "cost_usd"]
@@ -23,38 +23,93 @@ struct StatementCSV {
         return writer.take()
     }
 
-    mutating func lines(_ rows: [StatementRow]) -> [UInt8] {
-        for row in rows {
-            writer.number("line")
-            writer.text(row.costCenter)
-            writer.number(row.team.description)
-            writer.text(row.teamName)
-            writer.number(row.project.description)
-            for text in [row.projectName, row.provider, row.model, row.feature, row.environment] { writer.text(text) }
-            numbers(requests: row.requests, usage: row.usage, unpriced: row.unpricedUnits, cost: row.cost)
-            requests += row.requests
-            cost = cost + row.cost
-            unpricedUnits = unpricedUnits + row.unpricedUnits
-            for (kind, quantity) in row.usage { usage[kind, default: .zero] += quantity }
+    mutating func lines(_ lines: [StatementLine]) -> [UInt8] {
+        for line in lines {
+            if row?.key != Key(line) {
+                endRow()
+                row = Row(key: Key(line))
+            }
+            row?.sums.add(line)
         }
         return writer.take()
     }
 
-    mutating func total() -> [UInt8] {
-        writer.number("total")
-        for _ in 0..<9 { writer.number("") }
-        let all = usage.sorted { $0.key < $1.key }.map { (kind: $0.key, quantity: $0.value) }
-        numbers(requests: requests, usage: all, unpriced: unpricedUnits, cost: cost)
+    mutating func end(_ total: StatementTotal) -> [UInt8] {
+        endRow()
+        let settlement = Settlement(of: sums.cost)
+        ending("total", sums)
+        ending("rounding", Sums(cost: settlement.rounding))
+        ending("payable", Sums(cost: settlement.payable))
         return writer.take()
     }
 
-    private mutating func numbers(requests: Int64, usage: [(kind: UsageKind, quantity: Amount)], unpriced: Amount, cost: Money) {
-        writer.number(String(requests))
-        for kind in Self.kinds { writer.number(usage.first { $0.kind == kind }?.quantity.plain ?? "0") }
-        let others = usage.filter { !Self.kinds.contains($0.kind) }
-        writer.text(others.map { "\($0.kind)=\($0.quantity.plain)" }.joined(separator: ";"))
-        writer.number(unpriced.plain)
-        writer.number(cost.description)
+    private mutating func endRow() {
+        guard let row else { return }
+        let key = row.key
+        writer.number("line")
+        writer.text(key.costCenter)
+        writer.number(key.team.description)
+        writer.text(key.teamName)
+        writer.number(key.project.description)
+        for text in [key.projectName, key.provider, key.model, key.feature, key.environment] { writer.text(text) }
+        write(row.sums)
+        sums.add(row.sums)
+        self.row = nil
+    }
+
+    private mutating func ending(_ name: String, _ sums: Sums) {
+        writer.number(name)
+        for _ in 0..<9 { writer.number("") }
+        write(sums)
+    }
+
+    private mutating func write(_ sums: Sums) {
+        writer.number(String(sums.requests))
+        for kind in Self.kinds { writer.number(sums.usage[kind]?.plain ?? "0") }
+        let others = sums.usage.filter { !Self.kinds.contains($0.key) && $0.value != .zero }.sorted { $0.key < $1.key }
+        writer.text(others.map { "\($0.key)=\($0.value.plain)" }.joined(separator: ";"))
+        writer.number(sums.unpriced.plain)
+        writer.number(sums.cost.description)
         writer.endRecord()
+    }
+
+    /// What records are told apart by. Lines come in its order, so those of one record follow one another.
+    private struct Key: Equatable {
+        let costCenter: String, team: TeamID, teamName: String, project: ProjectID, projectName: String
+        let provider: String, model: String, feature: String, environment: String
+
+        init(_ line: StatementLine) {
+            (costCenter, team, teamName, project, projectName) = (
+                line.costCenter, line.team, line.teamName, line.project, line.projectName
+            )
+            (provider, model, feature, environment) = (line.provider, line.model, line.feature, line.environment)
+        }
+    }
+
+    private struct Row {
+        let key: Key
+        var sums = Sums()
+    }
+
+    private struct Sums {
+        var requests: Int64 = 0
+        var usage: [UsageKind: Amount] = [:]
+        var unpriced = Amount.zero
+        var cost = Money.zero
+
+        mutating func add(_ line: StatementLine) {
+            requests += line.calls
+            cost += line.cost
+            guard !line.usageKind.isEmpty else { return }
+            usage[line.usageKind, default: .zero] += line.quantity
+            if line.price == nil { unpriced += line.quantity }
+        }
+
+        mutating func add(_ other: Sums) {
+            requests += other.requests
+            usage.merge(other.usage, uniquingKeysWith: +)
+            unpriced += other.unpriced
+            cost += other.cost
+        }
     }
 }

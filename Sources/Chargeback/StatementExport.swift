@@ -1,21 +1,16 @@
-/// A month's statement: exported in constant memory, and summed up.
+/// A month's statement as a file: written in constant memory.
 public import Budgets
-public import JSON
+import Crypto
 public import Store
-
-/// The lines of a statement and its control total, found by another query in the same snapshot, disagree: a fault of ours, and
-/// nothing that finance should book.
-public struct StatementDisagrees: Error, CustomStringConvertible {
-    public let lines: StatementTotal
-    public let control: StatementTotal
-    public var description: String {
-        "the statement's lines sum to \(lines.cost) in \(lines.requests) calls, the ledger to \(control.cost) in \(control.requests)"
-    }
-}
 
 /// Whoever reads an export took too long, and a snapshot is not kept for ever.
 public struct StatementReadTooSlowly: Error, CustomStringConvertible {
     public let description = "the export was read too slowly"
+}
+
+/// A closed month's file is not what it was when it was first made: a fault of ours.
+public struct StatementFileChanged: Error, CustomStringConvertible {
+    public let description = "the export of a closed month is not what it was"
 }
 
 /// The statements of one organization.
@@ -30,34 +25,67 @@ public struct StatementExport: Sendable {
     }
 
     private let store: Store
-    private let organization: OrganizationID
-    private let zone: Zone
+    let organization: OrganizationRecord
+    let zone: Zone
     private let patience: Patience
 
-    /// - Parameter zone: the organization's: its calendar decides what a month is.
-    public init(store: Store, organization: OrganizationID, zone: Zone, patience: Patience = Patience()) {
+    /// - Throws: `AdminRefusal.notFound`, `PostgresError`.
+    public init(store: Store, organization: OrganizationID, patience: Patience = Patience()) async throws {
         self.store = store
-        self.organization = organization
+        self.organization = try await store.organization(organization)
+        // Its calendar decides what a month is.
+        guard let zone = Zone(self.organization.timeZone) else { throw AdminRefusal.notFound }
         self.zone = zone
         self.patience = patience
     }
 
-    /// Writes the month as CSV (UTF-8, RFC 4180), some 100 kB at a time; nothing further is read before `sink` has returned.
-    /// The last record is the total.
-    /// - Returns: the total that the last record states.
-    /// - Throws: `StatementDisagrees`, `StatementReadTooSlowly`, `PostgresError`, or what `sink` throws. Then the file has no total line.
-    public func write(month: StatementMonth, to sink: ([UInt8]) async throws -> Void) async throws -> StatementTotal {
-        let span = month.span(in: zone)
-        let (pages, page) = AsyncThrowingStream<[StatementRow], any Error>.makeStream()
+    /// Where a month's lines are, and what the file is to be where it must not change any more.
+    public struct Plan: Sendable {
+        public let format: StatementFormat
+        let source: StatementSource
+        let head: StatementHead
+        /// What the file of a closed month is; nil while it is open.
+        public let file: StatementFile?
+
+        public var isClosed: Bool { source.frozen != nil }
+    }
+
+    /// Looks up what to write. A closed month's file is made once for this, unless it has been made before.
+    public func plan(_ format: StatementFormat, month: StatementMonth) async throws -> Plan {
+        let (source, head) = try await source(of: month)
+        guard let (statement, edition) = source.frozen else { return Plan(format: format, source: source, head: head, file: nil) }
+        let name = format.rawValue
+        if let known = try await store.statementFile(of: statement, edition: edition, name, in: organization.id) {
+            return Plan(format: format, source: source, head: head, file: known)
+        }
+        let (_, file) = try await write(Plan(format: format, source: source, head: head, file: nil)) { _ in }
+        try await store.keep(file, of: statement, edition: edition, name, in: organization.id)
+        return Plan(format: format, source: source, head: head, file: file)
+    }
+
+    /// Writes the month (UTF-8), a page of lines at a time; nothing further is read before `sink` has returned.
+    /// - Returns: what the lines sum to, by the ledger too, and what the file is.
+    /// - Throws: `StatementDisagrees`, `StatementFileChanged`, `StatementReadTooSlowly`, `FOCUSViolation`, `PostgresError`, or what `sink`
+    ///   throws. Then the file has no end.
+    @discardableResult public func write(
+        _ plan: Plan, to sink: ([UInt8]) async throws -> Void
+    ) async throws -> (total: StatementTotal, file: StatementFile) {
+        let (pages, page) = AsyncThrowingStream<[StatementLine], any Error>.makeStream()
         let (credits, credit) = AsyncStream<Void>.makeStream()
-        var csv = StatementCSV()
-        try await sink(csv.header())
+        var writer = plan.format.writer()
+        var (total, size, hash) = (StatementTotal(), Int64(0), SHA256())
+        func note(_ bytes: [UInt8]) -> [UInt8] {
+            size += Int64(bytes.count)
+            hash.update(data: bytes)
+            return bytes
+        }
+        try await sink(note(writer.begin(plan.head)))
         return try await withThrowingTaskGroup(of: StatementTotal.self) { group in
-            group.addTask { [store, organization, patience] in
+            group.addTask { [store, patience] in
                 let end = ContinuousClock.now + patience.whole
                 do {
-                    let control = try await store.statementRows(of: organization, in: span) { rows in
-                        page.yield(rows)
+                    let control = try await store.statementLines(of: plan.source) { lines in
+                        page.yield(lines)
                         // The one page on its way must be taken before the next is fetched.
                         try await taken(credits, until: min(end, .now + patience.page))
                     }
@@ -68,40 +96,48 @@ public struct StatementExport: Sendable {
                     throw error
                 }
             }
-            for try await rows in pages {
-                try await sink(csv.lines(rows))
+            for try await lines in pages {
+                for line in lines {
+                    total.requests += line.calls
+                    total.cost += line.cost
+                }
+                try await sink(note(try writer.lines(lines)))
                 credit.yield()
             }
             guard let control = try await group.next() else { throw CancellationError() }
-            let lines = StatementTotal(requests: csv.requests, cost: csv.cost)
-            guard lines == control else { throw StatementDisagrees(lines: lines, control: control) }
-            try await sink(csv.total())
-            return control
+            guard total == control else { throw StatementDisagrees(lines: total, control: control) }
+            let end = note(try writer.end(total))
+            let file = StatementFile(byteCount: size, rowCount: writer.rows, sha256: Array(hash.finalize()))
+            if let known = plan.file, known != file { throw StatementFileChanged() }
+            try await sink(end)
+            return (control, file)
         }
     }
 
-    /// The month's total and each team's part, as the JSON of `GET /v1/statements/{YYYY-MM}`.
-    public func summary(month: StatementMonth) async throws -> JSON {
-        let span = month.span(in: zone)
-        let (total, teams) = try await store.statementSummary(of: organization, in: span)
-        func members(_ total: StatementTotal) -> [(String, JSON)] {
-            [
-                ("calls", .number(total.requests)),
-                ("cost", .object([("amount", .string(total.cost.description)), ("currency", "USD")])),
-            ]
+    /// Where the month's lines are: frozen if it is closed, or as the books stand.
+    func source(of month: StatementMonth) async throws -> (StatementSource, StatementHead) {
+        let record = try await store.statement(of: month, in: organization.id)
+        guard let record, record.state == .closed else {
+            let span = month.span(in: zone)
+            let edition = (record?.edition ?? 0) + (record?.state == .closing ? 0 : 1)
+            return (
+                StatementSource(organization: organization.id, span: span, zone: zone),
+                StatementHead(
+                    organization: organization.id, organizationName: organization.name, month: month, span: span, zone: zone,
+                    state: record?.state ?? .open, edition: edition, accounts: try await store.journalAccounts(of: organization.id))
+            )
         }
-        let parts = teams.map { team in
-            JSON.object(
-                [
-                    ("team", .string(team.team.description)), ("name", .string(team.name)),
-                    ("cost_center", team.costCenter.isEmpty ? .null : .string(team.costCenter)),
-                ] + members(team.total))
-        }
-        return .object(
-            [
-                ("month", .string(month.description)), ("state", "open"), ("time_zone", .string(zone.identifier)),
-                ("starts_at", .string(span.start.rfc3339)), ("ends_at", .string(span.end.rfc3339)),
-            ] + members(total) + [("teams", .array(parts))])
+        return (
+            StatementSource(
+                organization: organization.id, span: record.span, zone: zone, frozen: (statement: record.id, edition: record.edition)),
+            StatementHead(
+                organization: organization.id, organizationName: record.organizationName ?? organization.name, month: month,
+                span: record.span, zone: zone, state: .closed, edition: record.edition, accounts: record.accounts ?? .unset)
+        )
+    }
+
+    func summary(of source: StatementSource) async throws -> (total: StatementTotal, teams: [StatementTeam]) {
+        try await store.statementSummary(of: source)
     }
 }
 

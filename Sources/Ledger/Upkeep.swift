@@ -71,6 +71,7 @@ public final class Upkeep: Service {
         let behind = try await connection.query(RollUps.behind(idle: Self.interval)).rows.map { try $0.decode(as: OrganizationID.self) }
         for organization in behind {
             while !Task.isCancelled, try await RollUps.step(organization, on: connection) {}
+            while !Task.isCancelled, try await SubjectRollUps.step(organization, on: connection) {}
         }
     }
 

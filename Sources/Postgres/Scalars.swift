@@ -75,6 +75,12 @@ public struct Bytea: Hashable, Sendable, PostgresEncodable, PostgresDecodable {
     /// Wraps bytes.
     public init(_ bytes: [UInt8]) { self.bytes = bytes }
 
+    /// Two lower-case digits a byte.
+    public var hexadecimal: String {
+        let digits = Array("0123456789abcdef".utf8)
+        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    }
+
     public static var postgresType: PostgresType { .bytea }
     public func encode(into bytes: inout [UInt8]) { bytes.append(contentsOf: self.bytes) }
     public init(postgres bytes: Span<UInt8>) throws(PostgresError) {

@@ -20,6 +20,9 @@ public let gracefulShutdownBound: Duration = .seconds(30)
 /// Months that are read or exported at once; more of them wait, and after five seconds are told `overloaded` (law 11).
 let statementConnections = 2
 
+/// How long Postgres may take until the first line of a month is there: all of them have to be sorted before.
+let statementPatience: Duration = .seconds(120)
+
 /// A setting with which the server cannot start.
 public struct SettingsFault: Error, CustomStringConvertible {
     public let description: String
@@ -45,7 +48,9 @@ public func buildServices(
     let pool = PostgresPool(requests, size: settings.poolSize, logger: logger)
     let tracer: (any Tracer)? = settings.traces ? LogTracer(logger: logger) : nil
     let store = Store(pool: pool, tracer: tracer)
-    let statements = PostgresPool(requests, size: statementConnections, logger: logger)
+    var patient = requests
+    patient.statementTimeout = statementPatience
+    let statements = PostgresPool(patient, size: statementConnections, logger: logger)
     let dispatcher = AlertDispatcher(
         Sending(store: store, sealer: sealer, outbound: outbound, mail: settings.mail, publicURL: settings.publicURL), logger: logger)
     let ledger = Ledger(
@@ -70,8 +75,9 @@ public func buildServices(
         engine: Engine(submit: { await ledger.submit($0, for: $1) }), hindrance: { await readiness.hindrance() },
         sealer: sealer, outbound: outbound, canMail: settings.mail != nil, wakeDispatcher: { dispatcher.wake() }, now: now)
     let bursts = BurstWatch(store: store, now: now, onNews: { dispatcher.wake() }, logger: logger)
+    let closing = ClosingWatch(database: settings.database, now: now, onNews: { dispatcher.wake() }, logger: logger)
     return [
-        pool, statements, upkeep, dispatcher, bursts, keyUses, ledger,
+        pool, statements, upkeep, dispatcher, bursts, keyUses, closing, ledger,
         buildApplication(api, served, host: settings.host, port: settings.port, logger: logger, onRunning: onRunning),
     ]
 }

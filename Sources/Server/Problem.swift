@@ -23,6 +23,7 @@ enum ProblemCode: String, CaseIterable, Sendable {
     case idempotencyKeyReused = "idempotency_key_reused"
     case bodyTooLarge = "body_too_large"
     case unsupportedMediaType = "unsupported_media_type"
+    case rangeNotSatisfiable = "range_not_satisfiable"
     case modelUnknown = "model_unknown"
     case modelUnpriced = "model_unpriced"
     case modelNotAllowed = "model_not_allowed"
@@ -44,6 +45,9 @@ enum ProblemCode: String, CaseIterable, Sendable {
     case burstApproverTooLow = "burst_approver_too_low"
     case burstNotNeeded = "burst_not_needed"
     case burstNotOpen = "burst_not_open"
+    case monthNotReady = "month_not_ready"
+    case monthChanged = "month_changed"
+    case monthNotInState = "month_not_in_state"
     case overloaded
     case storeUnavailable = "store_unavailable"
     case internalError = "internal_error"
@@ -59,9 +63,11 @@ enum ProblemCode: String, CaseIterable, Sendable {
             .requestInFlight, .alreadyAllowed, .alreadyDecided, .limitReached, .amountCommitted:
             409
         case .tooManyOpenBursts, .tooManyBurstsInQuarter, .burstReviewOverdue, .burstNotNeeded, .burstNotOpen: 409
+        case .monthNotReady, .monthChanged, .monthNotInState: 409
         case .revisionMismatch: 412
         case .bodyTooLarge: 413
         case .unsupportedMediaType: 415
+        case .rangeNotSatisfiable: 416
         case .invalidRequest, .modelUnpriced, .maxInputTokensExceeded, .burstTooLarge, .burstNoticeTooShort, .idempotencyKeyReused: 422
         case .preconditionRequired: 428
         case .rateLimited, .maxRequestsPerMinuteExceeded, .tooManyAttempts: 429
@@ -93,6 +99,7 @@ enum ProblemCode: String, CaseIterable, Sendable {
         case .idempotencyKeyReused: "The idempotency key was used for another request"
         case .bodyTooLarge: "The body is too large"
         case .unsupportedMediaType: "The body must be JSON"
+        case .rangeNotSatisfiable: "Nothing of the file lies in that range"
         case .modelUnknown: "Unknown model"
         case .modelUnpriced: "The model has no price"
         case .modelNotAllowed: "The model is not in the project's tier"
@@ -114,6 +121,9 @@ enum ProblemCode: String, CaseIterable, Sendable {
         case .burstApproverTooLow: "Somebody above must approve this much"
         case .burstNotNeeded: "The budget needs no burst"
         case .burstNotOpen: "Not in the state for that"
+        case .monthNotReady: "The month is not ready for that"
+        case .monthChanged: "The month has changed since it was proposed"
+        case .monthNotInState: "The month is not in the state for that"
         case .overloaded: "Too many requests are waiting"
         case .storeUnavailable: "The database cannot be reached"
         case .internalError: "Something went wrong on our side"

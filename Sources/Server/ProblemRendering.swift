@@ -56,6 +56,7 @@ extension Problem {
         case .inUse(let detail): self.init(.inUse, detail)
         case .laterPriceExists: self.init(.laterPriceExists, "Prices are appended: one that begins then or later exists.")
         case .burst(let refusal, let unit): self.init(refused: refusal, unit: unit)
+        case .statement(let refusal): self.init(refused: refusal)
         case .roleNotYours: self.init(.forbidden, "Keys of this role are beyond your own role.")
         }
     }

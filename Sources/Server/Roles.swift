@@ -32,6 +32,10 @@ enum Permission: String, CaseIterable, Sendable {
     /// The chargeback of the whole organization.
     case readStatements = "statements:read"
     case export = "statements:export"
+    /// Propose months and close them.
+    case closeStatements = "statements:close"
+    /// Open a closed month again, together with somebody else.
+    case reopenStatements = "statements:reopen"
     /// Ask for adjustments and credits, and for their reversal; take one's requests back.
     case requestAdjustments = "adjustments:request"
     /// Approve and deny them; of whom is asked beside it (`mayDecide`).
@@ -58,6 +62,7 @@ private let reading: Set<Permission> = [
 private let administering: Set<Permission> = reading.union([
     .changeOrganization, .changeProjects, .changeBudgets, .changeUsers, .changeAPIKeys, .changeCatalogue, .changeEndpoints, .export,
     .call, .requestBursts, .decideBursts, .readAudit, .requestAdjustments, .decideAdjustments,
+    .closeStatements, .reopenStatements,
     .requestAccess, .decideAccess,
 ])
 
@@ -66,7 +71,7 @@ let permissions: [Role: Set<Permission>] = [
     .operator: [.organizations, .readCatalogue, .changeCatalogue, .readAPIKeys, .changeAPIKeys],
     .owner: administering,
     .admin: administering,
-    .finance: reading.union([.export, .requestAdjustments]),
+    .finance: reading.union([.export, .requestAdjustments, .closeStatements]),
     .auditor: reading.union([.readAudit]),
     .lead: [
         .readStructure, .readCatalogue, .readUsers, .readAPIKeys, .readSpend, .readReservations, .changeProjects, .changeBudgets,

@@ -111,8 +111,16 @@ let routes: [Route] = [
     Route(.post, "/v1/deliveries/{id}/retry", .needs(.changeEndpoints), API.retryDelivery),
 
     // Chargeback
+    Route(.get, "/v1/statements", .needs(.readStatements), API.listStatements),
     Route(.get, "/v1/statements/{month}", .needs(.readStatements), API.readStatement),
     Route(.get, "/v1/statements/{month}/export", .needs(.export), API.exportStatement),
+    Route(.get, "/v1/statements/{month}/manifest", .needs(.export), API.readManifest),
+    Route(.get, "/v1/statements/{month}/checklist", .needs(.readStatements), API.checkStatement),
+    Route(.post, "/v1/statements/{month}/propose", .needs(.closeStatements), API.proposeStatement),
+    Route(.post, "/v1/statements/{month}/close", .needs(.closeStatements), API.closeStatement),
+    Route(.post, "/v1/statements/{month}/reopen", .needs(.reopenStatements), API.reopenStatement),
+    Route(.get, "/v1/journal-accounts", .needs(.readStatements), API.readJournalAccounts),
+    Route(.put, "/v1/journal-accounts", .needs(.closeStatements), API.replaceJournalAccounts),
 
     Route(.post, "/v1/adjustments", .needs(.requestAdjustments), API.requestAdjustment),
     Route(.get, "/v1/adjustments", .needs(.readStatements), API.listAdjustments),
@@ -127,6 +135,9 @@ let routes: [Route] = [
     Route(.get, "/v1/audit-events/export", .needs(.readAudit), API.exportAuditEvents),
     Route(.get, "/v1/reports/budget-review", .needs(.readSpend), API.reviewBudgets),
     Route(.get, "/v1/reports/spend", .needs(.readStatements), API.reportSpend),
+    Route(.get, "/v1/reports/top", .needs(.readStatements), API.reportTop),
+    Route(.get, "/v1/reports/models", .needs(.readStatements), API.reportModels),
+    Route(.get, "/v1/reports/forecast", .needs(.readStatements), API.reportForecast),
 
     // Operations
     Route(.get, "/health/live", .open, API.live),

@@ -117,6 +117,9 @@ extension SpendRow {
 }
 
 extension SpendDimension {
+    /// A value as it is shown: with the prefix of its kind, if it is an id.
+    func written(_ value: String) -> String { idPrefix.map { "\($0)_\(value)" } ?? value }
+
     /// What its ids begin with; nil for what is named by itself.
     fileprivate var idPrefix: String? {
         switch self {

@@ -1,49 +1,99 @@
-/// `/v1/statements/{month}`: a month's chargeback, summed up or as a file that finance can book.
+/// `/v1/statements`: a month's chargeback, summed up or as a file that finance can book.
 import Budgets
 import Chargeback
-import HTTPTypes
 import Hummingbird
 import JSON
-import Logging
-import NIOCore
 import Store
 
 extension API {
+    /// Months that were proposed or closed, the youngest first.
+    @Sendable func listStatements(_ exchange: Exchange) async throws -> Response {
+        var query = try exchange.query()
+        let cursor = query.optional("cursor", .monthCursor)
+        let limit = PageQuery.limit(&query)
+        try query.finish()
+        let page = try await store.statements(of: exchange.organization, before: cursor, limit: limit)
+        return try exchange.page(page.items, next: page.next?.description) { $0.write(&$1) }
+    }
+
     @Sendable func readStatement(_ exchange: Exchange) async throws -> Response {
-        let (export, month) = try await statement(exchange)
-        let summary = try await export.summary(month: month)
+        let export = try await StatementExport(store: statements, organization: exchange.organization)
+        let summary = try await export.summary(month: try exchange.month())
         return .json { $0.value(summary) }
     }
 
-    /// Streams: memory does not grow with the month. When something breaks midway the connection is cut, so a file without its end
-    /// is never taken for a whole one.
-    @Sendable func exportStatement(_ exchange: Exchange) async throws -> Response {
-        let (export, month) = try await statement(exchange)
+    /// What lies beside an export. Of an open month it costs as much as the export.
+    @Sendable func readManifest(_ exchange: Exchange) async throws -> Response {
+        let month = try exchange.month()
         var fields = try exchange.query()
-        _ = fields.optional("format", .text("csv", placeholder: "csv") { $0 == "csv" ? $0 : nil })
+        let format = fields.optional("format", .word(StatementFormat.self)) ?? .csv
         try fields.finish()
-        var headers = HTTPFields()
-        headers[.contentType] = "text/csv; charset=utf-8; header=present"
-        headers[.contentDisposition] = "attachment; filename=\"bursar-\(month).csv\""
-        let body = ResponseBody { writer in
-            do {
-                _ = try await export.write(month: month) { try await writer.write(ByteBuffer(bytes: $0)) }
-            } catch {
-                // The answer has begun: no problem can be told any more, so this is the only trace.
-                exchange.logger.error(
-                    "statement export broke off",
-                    metadata: ["request_id": "\(exchange.requestID)", "error": "\(Journal.describe(error))"])
-                throw error
-            }
-            try await writer.finish(nil)
-        }
-        return Response(status: .ok, headers: headers, body: body)
+        let export = try await StatementExport(store: statements, organization: exchange.organization)
+        let manifest = try await export.manifest(format, month: month)
+        return .json { $0.value(manifest) }
     }
 
-    private func statement(_ exchange: Exchange) async throws -> (StatementExport, StatementMonth) {
-        guard let month = exchange.parameters.get("month").flatMap({ StatementMonth($0) }),
-            let zone = try await statements.zone(of: exchange.organization)
-        else { throw Problem(.notFound) }
-        return (StatementExport(store: statements, organization: exchange.organization, zone: zone), month)
+    @Sendable func readJournalAccounts(_ exchange: Exchange) async throws -> Response {
+        let accounts = try await store.journalAccounts(of: exchange.organization)
+        return .json { accounts.write(&$0) }
     }
+
+    /// They stand in journals of months that are closed from now on.
+    @Sendable func replaceJournalAccounts(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        let accounts = JournalAccounts(
+            expense: fields.require("expense", .text(1...100)), clearing: fields.require("clearing", .text(1...100)),
+            costCenters: fields.optional("cost_centers", .accounts) ?? [:])
+        try fields.finish()
+        try await store.setJournalAccounts(accounts, of: exchange.organization)
+        return .json { accounts.write(&$0) }
+    }
+}
+
+extension JournalAccounts {
+    func write(_ writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("expense", expense)
+            writer.field("clearing", clearing)
+            writer.object("cost_centers") { writer in
+                for (center, account) in costCenters.sorted(by: { $0.key < $1.key }) {
+                    writer.name(center)
+                    writer.string(account)
+                }
+            }
+        }
+    }
+}
+
+extension FieldRule where Value == [String: String] {
+    /// Accounts by cost centre.
+    fileprivate static var accounts: FieldRule {
+        FieldRule(placeholder: [:]) { json in
+            guard case .object(let members) = json else { return .wrongType(json, "an object") }
+            guard members.count <= 1000 else { return .fault(.outOfRange, "must have at most 1000 members") }
+            var accounts: [String: String] = [:]
+            for member in members {
+                let rule = FieldRule<String>.text(1...100)
+                guard case .success(let center) = rule.read(.string(member.name)), case .success(let account) = rule.read(member.value)
+                else {
+                    return .fault(.invalidValue, "must map cost centres to accounts, both texts of 1 to 100 characters")
+                }
+                accounts[center] = account
+            }
+            return .success(accounts)
+        }
+    }
+}
+
+extension Exchange {
+    /// The month in the path; what is none names nothing.
+    func month() throws(Problem) -> StatementMonth {
+        guard let month = parameters.get("month").flatMap({ StatementMonth($0) }) else { throw Problem(.notFound) }
+        return month
+    }
+}
+
+extension FieldRule where Value == StatementMonth {
+    /// Where a list of months goes on.
+    fileprivate static var monthCursor: FieldRule { text("a cursor from this list", placeholder: .last) { StatementMonth($0) } }
 }

@@ -180,7 +180,7 @@ enum Adjustments {
     }
 
     /// The entry has the adjustment's 128 bits, so the primary key itself says that it is booked once. It draws on no budget: those
-    /// count calls.
+    /// count calls. One for a closed month counts in the open one, as a correction.
     fileprivate static func book(
         _ request: AdjustmentRecord, _ organization: OrganizationID, _ apiKey: APIKeyID, at now: Instant
     ) -> [Query] {
@@ -204,11 +204,14 @@ enum Adjustments {
             """
             INSERT INTO ledger_entries
                 (organization_id, id, attribution_id, occurred_at, booked_at, request_id, model, requested_model, provider, service_tier,
-                 feature, lines, cost, overage, draws, is_late, outcome, version, kind, reverses_id)
-            SELECT \(organization), \(request.id), a.id, \(request.occurredAt), \(now), \(request.id.description),
+                 feature, lines, cost, overage, draws, is_late, outcome, version, kind, reverses_id, corrects_at)
+            SELECT \(organization), \(request.id), a.id,
+                   greatest(\(request.occurredAt), CASE WHEN \(request.occurredAt) < o.closed_until THEN greatest(\(now), o.closed_until) END),
+                   \(now), \(request.id.description),
                    \(request.kind.rawValue), \(request.kind.rawValue), \(BookingKind.ownProvider), \(Rate.standardTier), \(request.feature),
-                   \(lines), \(request.amount), 0, '[]', false, 'ok', f.version, \(request.kind.rawValue), \(request.reverses)
-            FROM fences AS f JOIN attributions AS a ON a.organization_id = f.organization_id AND a.id = \(attribution)
+                   \(lines), \(request.amount), 0, '[]', false, 'ok', f.version, \(request.kind.rawValue), \(request.reverses),
+                   CASE WHEN \(request.occurredAt) < o.closed_until THEN \(request.occurredAt) END
+            FROM fences AS f JOIN organizations AS o USING (organization_id) JOIN attributions AS a ON a.organization_id = f.organization_id AND a.id = \(attribution)
             WHERE f.organization_id = \(organization)
             """,
         ]

@@ -14,7 +14,7 @@ public enum ConfigurationReads {
     /// The queries, in the order `decode` takes their results.
     public static func queries(_ id: OrganizationID) -> [Query] {
         [
-            "SELECT name, time_zone FROM organizations WHERE organization_id = \(id)",
+            "SELECT name, time_zone, closed_until FROM organizations WHERE organization_id = \(id)",
             "SELECT id, name, cost_center, next_cost_center, next_cost_center_from FROM teams WHERE organization_id = \(id)",
             """
             SELECT id, name, team_id, tier_id, cost_center, next_cost_center, next_cost_center_from, is_suspended FROM projects
@@ -89,7 +89,7 @@ public enum ConfigurationReads {
         _ organization: OrganizationID, version: Int64, _ results: [PostgresResult], own: CatalogueRows, platform: Catalogue
     ) throws(PostgresError) -> Configuration? {
         guard let head = results[0].rows.first else { return nil }
-        let (name, zoneName) = try head.decode(as: (String, String).self)
+        let (name, zoneName, closedUntil) = try head.decode(as: (String, String, Instant?).self)
         guard let zone = Zone(zoneName) else { throw .decoding("an unknown time zone") }
         var teamNames: [TeamID: String] = [:]
         var teamCostCenters: [TeamID: CostCenter] = [:]
@@ -130,8 +130,9 @@ public enum ConfigurationReads {
         let shifts = try BudgetShifts.decode(results[8])
         for row in results[5].rows { budgets.append(try decodeBudget(row, bursts, shifts)) }
         return Configuration(
-            organization: organization, organizationName: name, zone: zone, version: version, teamNames: teamNames, projects: projects,
-            tiers: tiers, apiKeys: apiKeys, ownCatalogue: own.catalogue(), contracts: own.contracts(over: platform),
+            organization: organization, organizationName: name, zone: zone, version: version, closedUntil: closedUntil,
+            teamNames: teamNames, projects: projects, tiers: tiers, apiKeys: apiKeys, ownCatalogue: own.catalogue(),
+            contracts: own.contracts(over: platform),
             platformCatalogue: platform, budgets: budgets, accessGrants: try decodeAccessGrants(results[7]))
     }
 

@@ -19,7 +19,7 @@ public struct Fact: Sendable {
     public static let maximumSamples = 5
 
     /// What must be true of each organization, the platform included.
-    public static let all: [Fact] = money + corrections + rollUps + calls + alerts + machinery + audit
+    public static let all: [Fact] = money + corrections + rollUps + months + calls + alerts + machinery + audit
 }
 
 extension Fact {

@@ -62,11 +62,11 @@ public enum LedgerReads {
         SELECT r.organization_id, r.id, r.project_id, r.request_id, r.request_sha256, r.attribution_id, r.state, r.model,
                r.requested_model, r.provider, r.service_tier, r.end_user, r.feature, r.tags, r.held, r.max_output_tokens, r.draws,
                r.created_at, r.expires_at, r.settle_sha256, e.booked_at, e.lines, e.cost, e.overage, e.draws, e.is_late,
-               r.substitutions
+               r.substitutions, e.occurred_at
         FROM unnest(\(ids.map(\.0)), \(ids.map(\.1))) AS wanted (organization_id, id)
         JOIN reservations AS r USING (organization_id, id)
         LEFT JOIN ledger_entries AS e
-          ON e.organization_id = r.organization_id AND e.occurred_at = r.created_at AND e.id = r.id AND r.state = 'settled'
+          ON e.organization_id = r.organization_id AND e.occurred_at = coalesce(r.entry_at, r.created_at) AND e.id = r.id AND r.state = 'settled'
         """
     }
 
@@ -76,12 +76,12 @@ public enum LedgerReads {
         SELECT r.organization_id, r.id, r.project_id, r.request_id, r.request_sha256, r.attribution_id, r.state, r.model,
                r.requested_model, r.provider, r.service_tier, r.end_user, r.feature, r.tags, r.held, r.max_output_tokens, r.draws,
                r.created_at, r.expires_at, r.settle_sha256, e.booked_at, e.lines, e.cost, e.overage, e.draws, e.is_late,
-               r.substitutions
+               r.substitutions, e.occurred_at
         FROM unnest(\(requests.map(\.0)), \(requests.map(\.1.project)), \(requests.map(\.1.text)))
              AS wanted (organization_id, project_id, request_id)
         JOIN reservations AS r USING (organization_id, project_id, request_id)
         LEFT JOIN ledger_entries AS e
-          ON e.organization_id = r.organization_id AND e.occurred_at = r.created_at AND e.id = r.id AND r.state = 'settled'
+          ON e.organization_id = r.organization_id AND e.occurred_at = coalesce(r.entry_at, r.created_at) AND e.id = r.id AND r.state = 'settled'
         """
     }
 
@@ -96,13 +96,14 @@ public enum LedgerReads {
             as: (
                 OrganizationID, ReservationID, ProjectID, String, Bytea, AttributionID, String, String,
                 String, String, String, String?, String?, JSONB?, Amount, Int64, JSONB,
-                Instant, Instant, Bytea?, Instant?, JSONB?, Amount?, Amount?, JSONB?, Bool?, JSONB?
+                Instant, Instant, Bytea?, Instant?, JSONB?, Amount?, Amount?, JSONB?, Bool?, JSONB?, Instant?
             ).self)
         let id = columns.1
         var entry: Entry?
         if let bookedAt = columns.20, let lines = columns.21, let cost = columns.22, let overage = columns.23, let draws = columns.24 {
             entry = Entry(
-                id: EntryID(high: id.high, low: id.low), bookedAt: bookedAt, lines: try EntryLine.decode(lines), cost: cost,
+                id: EntryID(high: id.high, low: id.low), occurredAt: columns.27 ?? columns.17, bookedAt: bookedAt,
+                lines: try EntryLine.decode(lines), cost: cost,
                 overage: overage, draws: try Draw.decode(draws), isLate: columns.25 ?? false, report: nil)
         }
         guard let state = Reservation.State(rawValue: columns.6) else { throw PostgresError.decoding("an unknown reservation state") }

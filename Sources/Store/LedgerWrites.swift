@@ -84,7 +84,7 @@ public enum LedgerWrites {
             INSERT INTO reservations
                 (organization_id, id, project_id, request_id, request_sha256, attribution_id, state, model, requested_model,
                  provider, service_tier, end_user, feature, tags, held, max_output_tokens, draws, created_at, expires_at,
-                 resolved_at, settle_sha256, substitutions)
+                 resolved_at, settle_sha256, substitutions, entry_at)
             SELECT * FROM unnest(
                 \(new.map(\.organization)), \(new.map(\.reservation.id)), \(new.map(\.reservation.request.project)),
                 \(new.map(\.reservation.request.text)), \(new.map { Bytea($0.reservation.content) }),
@@ -94,7 +94,8 @@ public enum LedgerWrites {
                 \(new.map { $0.reservation.tags.map { JSONB(text: $0) } }), \(new.map(\.reservation.held)),
                 \(new.map(\.reservation.maxOutputTokens)), \(new.map { Draw.encode($0.reservation.draws) }),
                 \(new.map(\.reservation.createdAt)), \(new.map(\.reservation.expiresAt)), \(new.map(\.resolution?.at)),
-                \(new.map { $0.resolution?.content.map { Bytea($0) } }), \(new.map { Substitution.encode($0.reservation.substitutions) }))
+                \(new.map { $0.resolution?.content.map { Bytea($0) } }), \(new.map { Substitution.encode($0.reservation.substitutions) }),
+                \(new.map(\.resolution?.entryAt)))
         )
         """
     }
@@ -102,11 +103,12 @@ public enum LedgerWrites {
     private static func ended(_ resolutions: [(OrganizationID, Resolution)]) -> Query {
         """
         ended AS (
-            UPDATE reservations AS r SET state = e.state, resolved_at = e.resolved_at, settle_sha256 = e.settle_sha256
+            UPDATE reservations AS r
+            SET state = e.state, resolved_at = e.resolved_at, settle_sha256 = e.settle_sha256, entry_at = e.entry_at
             FROM unnest(
                 \(resolutions.map(\.0)), \(resolutions.map(\.1.reservation)), \(resolutions.map { $0.1.state.rawValue }),
-                \(resolutions.map(\.1.at)), \(resolutions.map { $0.1.content.map { Bytea($0) } }))
-                AS e (organization_id, id, state, resolved_at, settle_sha256)
+                \(resolutions.map(\.1.at)), \(resolutions.map { $0.1.content.map { Bytea($0) } }), \(resolutions.map(\.1.entryAt)))
+                AS e (organization_id, id, state, resolved_at, settle_sha256, entry_at)
             WHERE r.organization_id = e.organization_id AND r.id = e.id
         )
         """
@@ -122,10 +124,10 @@ public enum LedgerWrites {
                 INSERT INTO ledger_entries
                     (organization_id, id, reservation_id, attribution_id, occurred_at, booked_at, request_id, model, requested_model,
                      provider, service_tier, end_user, feature, tags, lines, cost, overage, draws, is_late, outcome,
-                     provider_request_id, latency_ms, version, substitutions, provider_usage)
+                     provider_request_id, latency_ms, version, substitutions, provider_usage, corrects_at)
                 SELECT * FROM unnest(
                     \(entries.map(\.0)), \(entries.map(\.2.id)), \(entries.map(\.1.id)), \(entries.map(\.1.attribution)),
-                    \(entries.map(\.1.createdAt)), \(entries.map(\.2.bookedAt)), \(entries.map(\.1.request.text)),
+                    \(entries.map(\.2.occurredAt)), \(entries.map(\.2.bookedAt)), \(entries.map(\.1.request.text)),
                     \(entries.map(\.1.model)), \(entries.map(\.1.requestedModel)), \(entries.map(\.1.provider)),
                     \(entries.map { $0.2.report?.serviceTier ?? $0.1.serviceTier }), \(entries.map(\.1.endUser)), \(entries.map(\.1.feature)),
                     \(entries.map { $0.1.tags.map { JSONB(text: $0) } }), \(entries.map { EntryLine.encode($0.2.lines) }),
@@ -133,7 +135,8 @@ public enum LedgerWrites {
                     \(entries.map(\.2.isLate)), \(entries.map { $0.2.report?.outcome ?? "ok" }),
                     \(entries.map { $0.2.report?.providerRequestID }), \(entries.map { $0.2.report?.latencyMilliseconds }),
                     \(entries.map { raised[$0.0] }), \(entries.map { Substitution.encode($0.1.substitutions) }),
-                    \(entries.map { $0.2.report?.providerUsage.map { JSONB(text: $0) } }))
+                    \(entries.map { $0.2.report?.providerUsage.map { JSONB(text: $0) } }),
+                    \(entries.map { $0.2.occurredAt == $0.1.createdAt ? nil : $0.1.createdAt }))
             )
             """
     }

@@ -65,7 +65,7 @@ extension Store {
             let timeZone = organization.timeZone
             try change(&organization)
             if let tier = organization.defaultTier { try Store.requireTier(tier, of: id, at: "/default_tier", connection) }
-            if organization.timeZone != timeZone, try Store.hasCounters(id, connection) {
+            if organization.timeZone != timeZone, try Store.hasPeriods(id, connection) {
                 throw AdminRefusal.inUse("The time zone decides when periods begin, and money is counted in periods already.")
             }
             let result = try connection.query(
@@ -80,8 +80,12 @@ extension Store {
         }
     }
 
-    private static func hasCounters(_ id: OrganizationID, _ connection: isolated PostgresConnection) throws -> Bool {
-        let result = try connection.query("SELECT EXISTS (SELECT FROM budget_periods WHERE organization_id = \(id))")
+    private static func hasPeriods(_ id: OrganizationID, _ connection: isolated PostgresConnection) throws -> Bool {
+        let result = try connection.query(
+            """
+            SELECT EXISTS (SELECT FROM budget_periods WHERE organization_id = \(id))
+                OR EXISTS (SELECT FROM statements WHERE organization_id = \(id))
+            """)
         return try result.rows[0].decode(as: Bool.self)
     }
 

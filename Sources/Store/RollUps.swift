@@ -33,7 +33,7 @@ public enum RollUps {
     public static func behind(idle: Duration) -> Query {
         """
         SELECT p.organization_id FROM rollup_positions AS p JOIN fences AS f USING (organization_id)
-        WHERE f.version > p.version AND p.rolled_up_at <= now() - \(idle.components.seconds) * interval '1 second'
+        WHERE (f.version > p.version OR p.version > p.subject_version) AND p.rolled_up_at <= now() - \(idle.components.seconds) * interval '1 second'
         ORDER BY p.rolled_up_at LIMIT \(maximumPage)
         """
     }

@@ -139,6 +139,8 @@ public enum AdminRefusal: Error, Hashable, Sendable {
     case committed(free: Amount, unit: BudgetUnit)
     /// Another user has this address.
     case emailTaken
+    /// A month that cannot be proposed, closed or opened again as it is.
+    case statement(StatementRefusal)
 
     /// What a violated constraint means to a caller; nil when it means a fault of ours.
     init?(_ error: PostgresError) {

@@ -25,7 +25,7 @@ struct DemoExport: Sendable {
                 }
                 if record.hasPrefix("total,") {
                     total = total + cost
-                } else {
+                } else if record.hasPrefix("line,") {
                     lines = lines + cost
                     rows += 1
                 }

@@ -66,6 +66,15 @@ struct CheckTests {
             """
         ),
         ("alert_has_event", "DELETE FROM deliveries; DELETE FROM events"),
+        (
+            "closed_is_ledger",
+            """
+            INSERT INTO statements (organization_id, id, month, starts_at, ends_at, state, edition, closing_at, closing_by, closing_version,
+                                    organization_name, accounts, closed_at, calls, cost, lines, content_sha256)
+            SELECT organization_id, gen_random_uuid(), '2020-01', '2020-01-01', '2020-02-01', 'closed', 1, now(), 'a', 1, 'Org', '{}', now(), 1,
+                   1, 1, sha256('') FROM fences
+            """
+        ),
         ("event_has_deliveries", "DELETE FROM deliveries"),
         ("deliveries_move", "UPDATE deliveries SET next_attempt_at = now() - interval '11 minutes'"),
         ("deliveries_move", "UPDATE deliveries SET state = 'sending', lease_until = now() - interval '11 minutes'"),

@@ -61,7 +61,8 @@ struct RollUpTests {
                                 let span = PeriodRule(round.isMultiple(of: 2) ? .month : .day).span(containing: .now(), in: zone)
                                 let asked = StatementSpan(start: span.start, end: try #require(span.end))
                                 let sum = Sum()
-                                let total = try await store.statementRows(of: world.organization, in: asked) { await sum.add($0) }
+                                let source = StatementSource(organization: world.organization, span: asked, zone: zone)
+                                let total = try await store.statementLines(of: source) { await sum.add($0) }
                                 let found = await sum.total
                                 #expect(found == total, "seed \(seed)")
                             }
@@ -133,9 +134,9 @@ struct RollUpTests {
     }
 
     private actor Sum {
-        var total = StatementTotal(requests: 0, cost: .zero)
-        func add(_ rows: [StatementRow]) {
-            for row in rows { total = StatementTotal(requests: total.requests + row.requests, cost: total.cost + row.cost) }
+        var total = StatementTotal()
+        func add(_ lines: [StatementLine]) {
+            for line in lines { total = StatementTotal(requests: total.requests + line.calls, cost: total.cost + line.cost) }
         }
     }
 }

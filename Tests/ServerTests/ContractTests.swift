@@ -89,8 +89,10 @@ import Yams
         }
         try #require(requests.count > 20)
         try await withServer { [requests] served in
-            let names = try await Names(World.make(served))
+            let world = try await World.make(served)
+            let names = try await Names(world)
             for (method, path, body) in requests {
+                try await InvalidRequestTests.bring(path, to: world)
                 let caller = path == "/v1/organizations" ? served.caller(served.operatorKey) : served.owner
                 var body = try #require(names.exchange(body).object)
                 // A day to come and within a year cannot be written down for ever.

@@ -133,6 +133,12 @@ import Testing
             ]
         ),
         (.post, "/v1/usage", ["events": [["project": "$project", "request_id": "r2", "model": "model-a", "usage": ["input": 1]]]]),
+        (.put, "/v1/journal-accounts", ["expense": "6400", "clearing": "2400", "cost_centers": ["CC-1": "6410"]]),
+        (.post, "/v1/statements/2026-01/propose", [:]),
+        (
+            .post, "/v1/statements/2026-01/close",
+            ["accept": ["unpriced_usage", "unattributed_spend", "missing_cost_centers"]]
+        ), (.post, "/v1/statements/2026-01/reopen", ["reason": "N"]),
         (
             .post, "/v1/endpoints",
             [
@@ -155,7 +161,8 @@ import Testing
 
     /// The route of such a path: `/v1/teams/{id}`.
     static func route(_ path: String) -> String {
-        "/" + path.split(separator: "/").map { $0.hasPrefix("$") ? "{id}" : String($0) }.joined(separator: "/")
+        let parts = path.split(separator: "/").map { $0.hasPrefix("$") ? "{id}" : $0 == "2026-01" ? "{month}" : String($0) }
+        return "/" + parts.joined(separator: "/")
     }
 
     private static let rails: JSON = [
@@ -180,6 +187,7 @@ import Testing
             let world = try await World.make(served)
             let names = try await Names(world)
             let caller = path == "/v1/organizations" ? served.caller(served.operatorKey) : served.owner
+            try await Self.bring(path, to: world)
             let good = try await caller.send(method, names.fill(path), names.fill(body).bytes, headers: [.ifMatch: "*"])
             #expect((200...299).contains(good.status), "\(good)")
             for member in try #require(body.object) {
@@ -200,6 +208,13 @@ import Testing
                 #expect(answer.status == 422 && answer.faults.contains("/\(member.name)x unknown_field"), "\(answer)")
             }
         }
+    }
+
+    /// Brings the month into the state that the route needs.
+    static func bring(_ path: String, to world: World) async throws {
+        guard let step = path.split(separator: "/").last, ["close", "reopen"].contains(step) else { return }
+        _ = try await world.served.owner.post("/v1/statements/2026-01/propose")
+        if step == "reopen" { try await world.close("2026-01") }
     }
 
     @Test("all faulty fields are listed at once, with pointers into the body")

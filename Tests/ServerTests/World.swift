@@ -50,6 +50,19 @@ struct World: Sendable {
         return answer.id
     }
 
+    /// Closes a proposed month, unless it is closing already, and returns what it then is once its lines are frozen.
+    @discardableResult func close(_ month: String) async throws -> JSON {
+        let owner = served.owner
+        let closing = try await owner.post(
+            "/v1/statements/\(month)/close", ["accept": ["unpriced_usage", "unattributed_spend", "missing_cost_centers"]])
+        try #require(closing.status == 202 || closing.code == "month_not_in_state", "\(closing)")
+        while true {
+            let list = try await owner.get("/v1/statements")
+            let record = try #require(list.body["data"]?.array?.first { $0["month"]?.string == month })
+            if record["state"] == "closed" { return record }
+        }
+    }
+
     func reserve(_ requestID: String, input: Int64 = 1000, output: Int64 = 100) async throws -> Caller.Answer {
         try await caller.post(
             "/v1/reservations",

@@ -1,9 +1,11 @@
 /// Which month a statement is of, in the organization's own calendar.
 public import Budgets
-public import Store
 
 /// A calendar month, written `2026-11`.
 public struct StatementMonth: Hashable, Sendable, Comparable, LosslessStringConvertible {
+    /// The last month there are statements for.
+    public static let last = StatementMonth(checkedYear: 2199, month: 12)
+
     /// 1970 … 2199: the years a zone's rules are followed.
     public let year: Int
     /// 1 … 12.
@@ -11,6 +13,10 @@ public struct StatementMonth: Hashable, Sendable, Comparable, LosslessStringConv
 
     public init?(year: Int, month: Int) {
         guard (1970...2199).contains(year), (1...12).contains(month) else { return nil }
+        self.init(checkedYear: year, month: month)
+    }
+
+    private init(checkedYear year: Int, month: Int) {
         self.year = year
         self.month = month
     }
@@ -53,4 +59,18 @@ public struct StatementMonth: Hashable, Sendable, Comparable, LosslessStringConv
     }
 
     public static func < (left: Self, right: Self) -> Bool { (left.year, left.month) < (right.year, right.month) }
+}
+
+extension StatementSpan {
+    /// The local days of the span, the first and the last cut off by it.
+    func days(in zone: Zone) -> [StatementSpan] {
+        var days: [StatementSpan] = []
+        var next = start
+        while next < end {
+            let last = min(PeriodRule(.day).span(containing: next, in: zone).end ?? end, end)
+            days.append(StatementSpan(start: next, end: last))
+            next = last
+        }
+        return days
+    }
 }

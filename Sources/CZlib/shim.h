@@ -1,0 +1,2 @@
+// zlib, for exports that are sent compressed.
+#include <zlib.h>

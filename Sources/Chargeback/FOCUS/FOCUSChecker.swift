@@ -1,0 +1,146 @@
+/// Holds FOCUS rows against the specification by their text, as a reader finds it: types, formats, nullability, allowed values, and the
+/// equalities between numbers, which the official validator does not test.
+import Budgets
+import JSON
+import Store
+
+/// A row that breaks a rule: a fault of ours.
+struct FOCUSViolation: Error, Hashable, CustomStringConvertible {
+    /// 1 for the first row after the header; 0 for the file as a whole.
+    let row: Int
+    let rule: String
+    var description: String { "FOCUS row \(row): \(rule)" }
+}
+
+struct FOCUSChecker: Sendable {
+    private let columns: [FOCUSColumn]
+    private let places: [String: Int]
+    private var rows = 0
+    private var billed: [String: Money] = [:]
+    private var commitments: [String: (used: Money, bought: Money)] = [:]
+
+    init(_ version: FOCUSVersion) {
+        columns = FOCUSColumn.all(of: version)
+        places = Dictionary(uniqueKeysWithValues: columns.enumerated().map { ($1.name, $0) })
+    }
+
+    /// - Parameter cells: one a column, in their order, unquoted.
+    mutating func check(_ cells: [String]) throws(FOCUSViolation) {
+        rows += 1
+        guard cells.count == columns.count else { throw violation("\(cells.count) cells for \(columns.count) columns") }
+        for (cell, column) in zip(cells, columns) {
+            guard FOCUSChecker.fits(cell, column) else { throw violation("\(column.name) «\(cell)»") }
+        }
+        try checkNulls(cells)
+        try checkPeriods(cells)
+        try checkCosts(cells)
+    }
+
+    /// Equality 3: an invoice's rows sum to what is paid, to the cent. Equality 4: what was bought of a commitment is used or unused.
+    func finish(invoice: String, payable: Money) throws(FOCUSViolation) {
+        guard billed.allSatisfy({ $0.key == invoice }), billed[invoice] ?? .zero == payable else {
+            throw FOCUSViolation(row: 0, rule: "BilledCost of \(invoice) sums to \(billed[invoice] ?? .zero), not to \(payable)")
+        }
+        for (id, sums) in commitments where sums.used != sums.bought {
+            throw FOCUSViolation(row: 0, rule: "commitment \(id): used \(sums.used), bought \(sums.bought)")
+        }
+    }
+
+    // MARK: a row
+
+    private subscript(_ cells: [String], _ name: String) -> String { places[name].map { cells[$0] } ?? "" }
+
+    private func violation(_ rule: String) -> FOCUSViolation { FOCUSViolation(row: rows, rule: rule) }
+
+    private func amount(_ cells: [String], _ name: String) -> Amount? { Amount(self[cells, name]) }
+
+    private func checkNulls(_ cells: [String]) throws(FOCUSViolation) {
+        let (category, isCorrection) = (self[cells, "ChargeCategory"], self[cells, "ChargeClass"] == "Correction")
+        func require(_ names: [String], _ isPresent: Bool) throws(FOCUSViolation) {
+            for name in names where self[cells, name].isEmpty == isPresent {
+                throw violation("\(name) must\(isPresent ? " not" : "") be null with \(category)")
+            }
+        }
+        let priced = ["ListUnitPrice", "ContractedUnitPrice", "PricingCategory", "PricingQuantity", "SkuId", "SkuPriceId"]
+        if ["Usage", "Purchase"].contains(category), !isCorrection { try require(priced, true) }
+        if category == "Tax" { try require(priced, false) }
+        if category != "Usage" {
+            try require(["ConsumedQuantity"], false)
+        } else if !isCorrection {
+            try require(["ConsumedQuantity"], true)
+        }
+        for (quantity, unit) in [
+            ("PricingQuantity", "PricingUnit"), ("ConsumedQuantity", "ConsumedUnit"), ("SkuId", "SkuMeter"), ("ResourceId", "ResourceType"),
+            ("SubAccountId", "SubAccountType"), ("CommitmentDiscountId", "CommitmentDiscountType"),
+        ] where self[cells, quantity].isEmpty != self[cells, unit].isEmpty {
+            throw violation("\(quantity) and \(unit) must be null together")
+        }
+        if category == "Purchase", self[cells, "ChargeFrequency"] == "Usage-Based" { throw violation("a purchase is not usage-based") }
+    }
+
+    private func checkPeriods(_ cells: [String]) throws(FOCUSViolation) {
+        let (start, end) = (self[cells, "ChargePeriodStart"], self[cells, "ChargePeriodEnd"])
+        let (from, to) = (self[cells, "BillingPeriodStart"], self[cells, "BillingPeriodEnd"])
+        guard start < end, from < to else { throw violation("a period that ends before it begins") }
+        // Times of one form are in the order of their texts.
+        let isCorrection = self[cells, "ChargeClass"] == "Correction"
+        guard isCorrection ? end <= from : start >= from && end <= to else {
+            throw violation("ChargePeriod \(start) does not fit \(isCorrection ? "a correction" : "the billing period")")
+        }
+    }
+
+    /// Equalities 1 and 2.
+    private mutating func checkCosts(_ cells: [String]) throws(FOCUSViolation) {
+        guard let cost = amount(cells, "BilledCost"), let list = amount(cells, "ListCost"),
+            let contracted = amount(cells, "ContractedCost"),
+            let effective = amount(cells, "EffectiveCost")
+        else { throw violation("a cost that is none") }
+        if self[cells, "ChargeClass"].isEmpty, let quantity = amount(cells, "PricingQuantity") {
+            for (name, found) in [("ListUnitPrice", list), ("ContractedUnitPrice", contracted)] {
+                guard let price = amount(cells, name) else { continue }
+                guard price >= .zero,
+                    price.pico.multipliedFullWidth(by: quantity.pico) == found.pico.multipliedFullWidth(by: Amount.picoPerWhole)
+                else { throw violation("\(found) is not \(name) \(price) × \(quantity)") }
+            }
+        }
+        if ["Credit", "Adjustment"].contains(self[cells, "ChargeCategory"]), self[cells, "ListUnitPrice"].isEmpty {
+            guard [list, contracted, effective].allSatisfy({ $0 == cost }) else { throw violation("four costs that are not the same") }
+        }
+        billed[self[cells, "InvoiceId"], default: .zero] += cost
+        let commitment = self[cells, "CommitmentDiscountId"]
+        guard !commitment.isEmpty else { return }
+        if self[cells, "ChargeCategory"] == "Purchase" {
+            commitments[commitment, default: (.zero, .zero)].bought += cost
+        } else {
+            commitments[commitment, default: (.zero, .zero)].used += effective
+        }
+    }
+
+    // MARK: a cell
+
+    private static func fits(_ cell: String, _ column: FOCUSColumn) -> Bool {
+        guard !cell.isEmpty else { return column.isNullable }
+        guard column.allowed.isEmpty || column.allowed.contains(cell) else { return false }
+        switch column.kind {
+        case .text: return !column.name.hasSuffix("Unit") || isUnit(cell)
+        // The point is ours: readers infer types from what they find.
+        case .decimal: return Amount(cell) != nil && cell.utf8.contains(UInt8(ascii: "."))
+        case .integer: return Int64(cell).map { String($0) } == cell
+        case .time: return cell.utf8.count == 20 && cell.hasSuffix("Z") && Instant(rfc3339: cell) != nil
+        case .json: return isKeyValue(cell)
+        }
+    }
+
+    /// `Tokens`, or a whole number of them: `1000000 Tokens`.
+    private static func isUnit(_ text: String) -> Bool {
+        let parts = text.split(separator: " ", omittingEmptySubsequences: false)
+        guard let noun = parts.last, parts.count <= 2, noun.first?.isUppercase == true, noun.allSatisfy(\.isLetter) else { return false }
+        return parts.count == 1 || (parts[0].first != "0" && parts[0].allSatisfy { $0.isASCII && $0.isNumber })
+    }
+
+    /// One object without objects or arrays in it.
+    private static func isKeyValue(_ text: String) -> Bool {
+        guard let members = (try? JSON.parse(Array(text.utf8)))?.object else { return false }
+        return members.allSatisfy { $0.value.object == nil && $0.value.array == nil }
+    }
+}

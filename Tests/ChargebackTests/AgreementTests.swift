@@ -1,0 +1,146 @@
+/// Random months, open, closing and closed: ledger, roll-ups, statement and every export agree to the last digit (law 5).
+import Budgets
+import Foundation
+import JSON
+import Postgres
+import Store
+import TestSupport
+import Testing
+
+@testable import Chargeback
+
+@Suite("Every form of a month") struct AgreementTests {
+    private typealias Entry = ChargebackWorld.Entry
+
+    private let september = StatementMonth("2025-09")!
+    private let october = StatementMonth("2025-10")!
+    private let now = Instant(rfc3339: "2025-12-01T00:00:00Z")!
+
+    /// September, to be closed before October's entries are booked; some of those correct it.
+    private static func entries(_ generator: inout SeededGenerator) -> (september: [Entry], october: [Entry]) {
+        func entry(_ month: Int, corrects: Bool = false) -> ChargebackWorld.Entry {
+            let kinds: [(String, Int64?)] = [("input", 1), ("output", 2), ("thought", nil), ("cached_input", nil)]
+            let day = Int.random(in: 2...29, using: &generator)
+            let hour = Int.random(in: 0...23, using: &generator)
+            let minute = [0, 14, 15, 59].randomElement(using: &generator) ?? 0
+            let feature = ["chat", "=cmd()", "a,\"b\"", nil].randomElement(using: &generator) ?? nil
+            let chosen = kinds.filter { _ in Bool.random(using: &generator) }
+            return ChargebackWorld.Entry(
+                at: String(format: "2025-%02d-%02dT%02d:%02d:07Z", month, day, hour, minute),
+                attribution: UInt64.random(in: 1...6, using: &generator), feature: feature,
+                corrects: corrects ? String(format: "2025-09-%02dT%02d:30:00Z", Int.random(in: 2...29, using: &generator), hour) : nil,
+                lines: chosen.map { ($0.0, Int64.random(in: 0...9_999_999, using: &generator), $0.1) })
+        }
+        return (
+            (0..<Int.random(in: 1...15, using: &generator)).map { _ in entry(9) },
+            (0..<Int.random(in: 0...40, using: &generator)).map { number in entry(10, corrects: number % 5 == 0) }
+        )
+    }
+
+    @Test("agrees with every other", arguments: 0..<6)
+    func agrees(round: Int) async throws {
+        let seed = ProcessInfo.processInfo.environment["BURSAR_TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: 0 ... .max)
+        var generator = SeededGenerator(seed: seed &+ UInt64(round))
+        let (before, entries) = Self.entries(&generator)
+        let rolledUp = Int.random(in: 0...entries.count, using: &generator)
+        try await withDatabase { database in
+            let world = ChargebackWorld(database: database)
+            // Names that alternate, a project that moved to another cost centre, and cells that a spreadsheet would run.
+            try await world.create(costCenters: ["CC-1", nil, "CC-2", "=CC", "CC-1", "CC,3"], before)
+            let pool = PostgresPool(database, size: 2, logger: testLogger)
+            let store = Store(pool: pool)
+            try await world.close(september, store, at: now)
+            for entry in entries[..<rolledUp] { try await world.book(entry) }
+            _ = try await pool.withConnection { connection in
+                try connection.query(RollUps.adopt)
+                while try RollUps.step(world.organization, maximumEntries: 3, on: connection) {}
+            }
+            for entry in entries[rolledUp...] { try await world.book(entry) }
+            let open = try await files(of: world, store)
+            try check(open, entries, seed)
+            try await checkStore(world, store, entries, seed)
+            try await world.close(october, store, at: now)
+            try await world.renameEverything()
+            let closed = try await files(of: world, store)
+            #expect(closed == open, "seed \(seed)")
+            try await checkStore(world, store, entries, seed)
+            let report = try await pool.withConnection { try Check.run(world.organization, on: $0) }
+            for finding in report.findings where finding.fact.law == 5 && !finding.fact.name.contains("settled") {
+                #expect(finding.count == 0, "\(finding.samples), seed \(seed)")
+            }
+            await pool.shutdown()
+        }
+    }
+
+    private func files(of world: ChargebackWorld, _ store: Store) async throws -> [StatementFormat: [UInt8]] {
+        let export = try await StatementExport(store: store, organization: world.organization)
+        var files: [StatementFormat: [UInt8]] = [:]
+        for format in StatementFormat.allCases {
+            var bytes: [UInt8] = []
+            let plan = try await export.plan(format, month: october)
+            let (total, file) = try await export.write(plan) { bytes += $0 }
+            files[format] = bytes
+            #expect(file.byteCount == Int64(bytes.count))
+            let manifest = export.manifest(plan, total, file)
+            #expect(manifest["rows"]?.int64 == file.rowCount && manifest["sha256"]?.string == file.hash)
+        }
+        return files
+    }
+
+    private func sum(_ rows: [[String: String]], _ column: String) throws -> Amount {
+        try rows.reduce(.zero) { sum, row in
+            let text = row[column] ?? ""
+            return text.isEmpty ? sum : sum + (try #require(Amount(text)))
+        }
+    }
+
+    private func check(_ files: [StatementFormat: [UInt8]], _ entries: [ChargebackWorld.Entry], _ seed: UInt64) throws {
+        let cost = entries.reduce(Amount.zero) { $0 + $1.cost }
+        let settlement = Settlement(of: cost)
+        for format in [StatementFormat.csv, .csvSummary] {
+            let rows = CSVReader.table(try #require(files[format]))
+            let lines = rows.filter { $0["row"] == "line" }
+            #expect(try sum(lines, "cost_usd") == cost, "\(format), seed \(seed)")
+            #expect(try sum(lines, "requests") == Amount(whole: Int64(entries.count)), "\(format), seed \(seed)")
+            #expect(rows.first { $0["row"] == "total" }?["cost_usd"] == cost.description, "\(format), seed \(seed)")
+            #expect(rows.first { $0["row"] == "payable" }?["cost_usd"] == settlement.payable.description, "\(format), seed \(seed)")
+            #expect(!lines.contains { $0.values.contains { $0.hasPrefix("=") } })
+        }
+        for (format, version) in [(StatementFormat.focus12, FOCUSVersion.v12), (.focus14, .v14)] {
+            let bytes = try #require(files[format])
+            let rows = CSVReader.table(bytes)
+            #expect(try sum(rows, "BilledCost") == settlement.payable, "\(format), seed \(seed)")
+            #expect(try sum(rows.filter { $0["ChargeDescription"] != "Rounding" }, "EffectiveCost") == cost, "\(format), seed \(seed)")
+            let corrections = entries.filter { $0.corrects != nil }
+            let corrected = rows.filter { $0["ChargeClass"] == "Correction" }
+            #expect(try sum(corrected, "BilledCost") == corrections.reduce(.zero) { $0 + $1.cost }, "\(format), seed \(seed)")
+            let units = entries.flatMap(\.lines).filter { $0.price != nil }.reduce(0) { $0 + $1.quantity }
+            #expect(try sum(rows, "ConsumedQuantity") == Amount(whole: units), "\(format), seed \(seed)")
+            // Read as somebody else would.
+            let records = CSVReader.read(bytes)
+            var checker = FOCUSChecker(version)
+            #expect(records[0] == FOCUSColumn.all(of: version).map(\.name))
+            for record in records.dropFirst() { try checker.check(record) }
+        }
+        let journal = CSVReader.table(try #require(files[.journal]))
+        #expect(try sum(journal, "debit_usd") == sum(journal, "credit_usd"), "seed \(seed)")
+        #expect(try sum(journal.filter { $0["account"] == "LLM-CLEARING" }, "credit_usd") == settlement.payable, "seed \(seed)")
+        let json = try JSON.parse(try #require(files[.json]))
+        #expect(json["total"]?["cost"]?.string == cost.description && json["total"]?["calls"]?.int64 == Int64(entries.count))
+        let lines = json["lines"]?.array ?? []
+        #expect(try lines.reduce(Amount.zero) { $0 + (try #require(($1["cost"]?.string).flatMap { Amount($0) })) } == cost, "seed \(seed)")
+        #expect(lines.compactMap { $0["line"]?.int64 } == Array(1...Int64(max(1, lines.count))).prefix(lines.count).map { $0 })
+    }
+
+    private func checkStore(_ world: ChargebackWorld, _ store: Store, _ entries: [ChargebackWorld.Entry], _ seed: UInt64) async throws {
+        let cost = entries.reduce(Amount.zero) { $0 + $1.cost }
+        let zone = try #require(Zone("Europe/Berlin"))
+        let export = try await StatementExport(store: store, organization: world.organization)
+        let summary = try await export.summary(month: october)
+        #expect(summary["cost"]?["amount"]?.string == cost.description && summary["calls"]?.int64 == Int64(entries.count), "seed \(seed)")
+        for dimensions in [[], [.team, .costCenter], [.model, .feature]] as [[SpendDimension]] {
+            let rows = try #require(try await store.spend(of: world.organization, in: [october.span(in: zone)], by: dimensions))
+            #expect(rows.map(\.cost).reduce(.zero, +) == cost, "\(dimensions), seed \(seed)")
+        }
+    }
+}

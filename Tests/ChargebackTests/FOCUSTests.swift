@@ -1,0 +1,141 @@
+/// The FOCUS export against the specification: our checker catches what the official validator does not, and that one finds nothing
+/// but its own defects.
+import Budgets
+import Foundation
+import JSON
+import Postgres
+import Store
+import TestSupport
+import Testing
+
+@testable import Chargeback
+
+@Suite("FOCUS") struct FOCUSTests {
+    /// A month with every recipe there is: usage at list price, usage without a price, calls without usage, corrections of a closed
+    /// month, and the rounding.
+    private func month(_ format: StatementFormat) async throws -> [UInt8] {
+        try await withDatabase { database in
+            let world = ChargebackWorld(database: database)
+            try await world.create(
+                costCenters: ["CC-1", nil],
+                [
+                    .init(
+                        at: "2025-10-05T10:00:00Z", attribution: 1, feature: "chat",
+                        lines: [("input", 8_400_001, 1), ("output", 2_100_007, 2)]),
+                    .init(at: "2025-10-06T10:00:00Z", attribution: 2, lines: [("input", 333, 1), ("thought", 11, nil)]),
+                    .init(at: "2025-10-07T10:00:00Z", attribution: 1, lines: []),
+                    .init(at: "2025-10-08T10:00:00Z", attribution: 1, corrects: "2025-09-30T10:00:00Z", lines: [("input", 1000, 1)]),
+                ])
+            let pool = PostgresPool(database, size: 1, logger: testLogger)
+            let export = try await StatementExport(store: Store(pool: pool), organization: world.organization)
+            var bytes: [UInt8] = []
+            try await export.write(try await export.plan(format, month: StatementMonth("2025-10")!)) { bytes += $0 }
+            await pool.shutdown()
+            return bytes
+        }
+    }
+
+    @Test("rows follow the recipes")
+    func recipes() async throws {
+        let rows = CSVReader.table(try await month(.focus14))
+        func row(_ description: String) throws -> [String: String] {
+            try #require(rows.first { $0["ChargeDescription"]?.hasPrefix(description) == true })
+        }
+        let input = try #require(rows.first { $0["PricingQuantity"] == "8.400001000000" })
+        #expect(input["ListCost"] == "8.400001000000" && input["BilledCost"] == "8.400001000000" && input["ChargeClass"] == "")
+        #expect(input["ConsumedQuantity"] == "8400001.000000000000" && input["ConsumedUnit"] == "Tokens")
+        #expect(input["PricingUnit"] == "1000000 Tokens")
+        #expect(input["ChargePeriodStart"] == "2025-10-04T22:00:00Z" && input["ChargePeriodEnd"] == "2025-10-05T22:00:00Z")
+        #expect(input["BillingPeriodStart"] == "2025-09-30T22:00:00Z" && input["BillingPeriodEnd"] == "2025-10-31T23:00:00Z")
+        #expect(input["InvoiceId"] == "CB-2025-10-1" && input["SkuMeter"] == "Input Tokens" && input["x_RequestCount"] == "1")
+        let output = try #require(rows.first { $0["SkuMeter"] == "Output Tokens" })
+        #expect(output["ListUnitPrice"] == "2.000000000000" && output["x_RequestCount"] == "0", "calls count once")
+        let correction = try #require(rows.first { $0["ChargeClass"] == "Correction" })
+        #expect(correction["ChargePeriodStart"] == "2025-09-29T22:00:00Z" && correction["BillingPeriodStart"] == "2025-09-30T22:00:00Z")
+        let unpriced = try row("Thought Tokens without a known price")
+        #expect(unpriced["ChargeCategory"] == "Adjustment" && unpriced["SkuId"] == "")
+        #expect(unpriced["x_UnpricedQuantity"] == "11.000000000000")
+        #expect(try row("Calls without usage")["x_RequestCount"] == "1")
+        let rounding = try row("Rounding")
+        #expect(rounding["BilledCost"] == rounding["EffectiveCost"] && rounding["ServiceSubcategory"] == "Cost Management")
+        #expect(rows[0].keys.contains("ServiceProviderName") && !rows[0].keys.contains("ProviderName"))
+    }
+
+    /// What the official validator lets pass (measured), and more.
+    static let mutations: [(column: String, value: String)] = [
+        ("ChargePeriodStart", "2025-10-04 22:00:00"), ("ChargePeriodStart", "2025-10-04T22:00:00+02:00"),
+        ("ChargePeriodStart", "2025-10-04T22:00:00.123Z"), ("ChargeCategory", "usage"), ("ListCost", "99.000000000000"),
+        ("ContractedCost", "8.400000000000"), ("Tags", #"{"team":["a"]}"#), ("BilledCost", "+8.400001"), ("BilledCost", "8,4"),
+        ("PricingUnit", "1M tokens"), ("BillingCurrency", "usd"), ("ServiceSubcategory", "LLM"), ("BilledCost", "8"),
+        ("ChargeClass", "Other"),
+        ("PricingQuantity", ""), ("SkuId", ""), ("ConsumedQuantity", ""), ("ConsumedUnit", ""), ("BillingAccountId", ""),
+        ("ChargePeriodEnd", "2025-10-04T22:00:00Z"), ("ChargePeriodEnd", "2025-12-04T22:00:00Z"), ("ListUnitPrice", "-1.000000000000"),
+        ("SkuPriceDetails", "{"), ("x_RequestCount", "1.0"), ("ChargeFrequency", "Monthly"), ("ResourceType", ""),
+    ]
+
+    @Test("a row that breaks a rule is refused")
+    func checks() async throws {
+        let records = CSVReader.read(try await month(.focus12))
+        let header = records[0]
+        let place = try #require(header.firstIndex(of: "PricingQuantity"))
+        let good = try #require(records.first { $0[place] == "8.400001000000" })
+        var fine = FOCUSChecker(.v12)
+        try fine.check(good)
+        try fine.finish(invoice: "CB-2025-10-1", payable: Amount("8.400001")!)
+        #expect(throws: FOCUSViolation.self, "another sum") { try fine.finish(invoice: "CB-2025-10-1", payable: Amount("8.41")!) }
+        #expect(throws: FOCUSViolation.self, "another invoice") { try fine.finish(invoice: "CB-2025-10-2", payable: Amount("8.400001")!) }
+        for (column, value) in Self.mutations {
+            var cells = good
+            cells[try #require(header.firstIndex(of: column))] = value
+            var checker = FOCUSChecker(.v12)
+            #expect(throws: FOCUSViolation.self, "\(column) = \(value)") { try checker.check(cells) }
+        }
+        var checker = FOCUSChecker(.v12)
+        #expect(throws: FOCUSViolation.self) { try checker.check(Array(good.dropLast())) }
+    }
+
+    /// Rules of model 1.2.0.1 in validator 2.2.1 that are wrong themselves: `InvoiceId` must be null, without a condition; and the
+    /// condition of `CommitmentDiscountStatus` is the wrong way round.
+    static let defects: Set<String> = [
+        "InvoiceId-C-004-C", "CommitmentDiscountStatus-C-000-C", "CommitmentDiscountStatus-C-002-C", "CommitmentDiscountStatus-C-004-C",
+    ]
+    static let criteria = [
+        "ACCOUNT_NAMING", "MULTIPLE_SUB_ACCOUNT_TYPES", "NEGOTIATED_PRICING", "PUBLIC_PRICE_LIST", "USAGE_MEASUREMENT", "UNIT_PRICING",
+        "SUB_ACCOUNT", "TAGGING", "MULTIPLE_PRICING_CATEGORIES", "COMMITMENT_DISCOUNT",
+    ].map { $0 + "_SUPPORTED" }.joined(separator: ",")
+
+    /// Where `make focus` puts it.
+    static let validator = URL(fileURLWithPath: #filePath).appending(path: "../../../.build/focus-validator").standardized
+
+    @Test(
+        "the official validator 2.2.1 finds nothing but its own defects",
+        .enabled(if: FileManager.default.isExecutableFile(atPath: validator.path + "/bin/focus-validator"), "run `make focus` once"))
+    func official() async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "bursar-focus-\(UInt64.random(in: 0 ... .max))")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try Data(try await month(.focus12)).write(to: folder.appending(path: "month.csv"))
+        // It opens its list of currencies relative to where it runs.
+        let library = try FileManager.default.contentsOfDirectory(atPath: Self.validator.path + "/lib").first { $0.hasPrefix("python3") }
+        try FileManager.default.createSymbolicLink(
+            atPath: folder.path + "/focus_validator",
+            withDestinationPath: Self.validator.path + "/lib/\(try #require(library))/site-packages/focus_validator")
+        let process = Process()
+        process.executableURL = Self.validator.appending(path: "bin/focus-validator")
+        process.currentDirectoryURL = folder
+        process.arguments = [
+            "--data-file", "month.csv", "--validate-version", "1.2", "--block-download", "--applicability-criteria", Self.criteria,
+        ]
+        let output = Pipe()
+        process.standardOutput = output
+        process.standardError = output
+        try process.run()
+        let text = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+        process.waitUntilExit()
+        let failures = text.split(separator: "\n").filter { $0.hasPrefix("❌") }
+        let failed = Set(failures.compactMap { $0.dropFirst(2).split(separator: ":").first.map(String.init) })
+        #expect(failed == Self.defects, "\(text.suffix(4000))")
+        let passed = try #require(text.firstMatch(of: #/Pass: (\d+)/#)).1
+        #expect(try #require(Int(passed)) >= 301, "a rule was skipped without a word")
+    }
+}
