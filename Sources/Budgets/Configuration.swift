@@ -82,7 +82,7 @@ public final class Model: Sendable {
     }
 }
 
-/// Models by name. The platform's is shared by all organizations.
+/// Models by name and alias. The platform's is shared by all organizations.
 public typealias Catalogue = [String: Model]
 
 public struct Configuration: Sendable {
@@ -130,7 +130,7 @@ public struct Configuration: Sendable {
     public func model(_ name: String, at instant: Instant) -> Model? {
         func isThere(_ model: Model) -> Bool { model.archivedAt.map { instant < $0 } ?? true }
         if let own = ownCatalogue[name], isThere(own) { return own }
-        if let listed = contracts[name] ?? platformCatalogue[name], isThere(listed) { return listed }
+        if let listed = platformCatalogue[name], isThere(listed) { return contracts[listed.name] ?? listed }
         return nil
     }
 

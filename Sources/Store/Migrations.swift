@@ -41,6 +41,7 @@ public struct Migration: Sendable, Equatable {
         Migration(version: 10, name: "0010_access", sql: text(PackageResources._010_access_sql)),
         Migration(version: 11, name: "0011_event_concerns", sql: text(PackageResources._011_event_concerns_sql)),
         Migration(version: 12, name: "0012_entry_kinds", sql: text(PackageResources._012_entry_kinds_sql)),
+        Migration(version: 13, name: "0013_catalogue", sql: text(PackageResources._013_catalogue_sql)),
     ]
 
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

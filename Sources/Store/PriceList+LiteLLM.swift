@@ -36,6 +36,8 @@ private struct LiteLLMModel {
         for member in members {
             if member.name == "tiered_pricing" {
                 readTiers(member.value)
+            } else if member.name == "search_context_cost_per_query" {
+                readSearch(member.value)
             } else if let field = LiteLLMField(member.name, isPicture: isPicture) {
                 take(field.slot, member.name, member.value)
             } else if LiteLLMField.isBillable(member.name) {
@@ -46,6 +48,7 @@ private struct LiteLLMModel {
         return ListedModel(
             name: name, provider: Self.provider(provider), maxInputTokens: Self.tokens(members["max_input_tokens"]),
             maxOutputTokens: Self.tokens(members["max_output_tokens"]),
+            deprecatedAt: members["deprecation_date"]?.string.flatMap { Instant(rfc3339: $0 + "T00:00:00Z") },
             rates: amounts.map { ListedRate(slot: $0.key, amountPerMillion: $0.value) },
             source: members["source"]?.string.map { String($0.prefix(500)) } ?? file)
     }
@@ -84,6 +87,16 @@ private struct LiteLLMModel {
                 }
             }
         }
+    }
+
+    /// `{"search_context_size_low": 0.01, …}`: a price for each search where all sizes cost the same, since no usage says which it was.
+    private mutating func readSearch(_ value: JSON) {
+        let texts = Set((value.object ?? JSON.Object()).compactMap(\.value.numberText))
+        guard texts.count == 1, let text = texts.first else {
+            notes.append(PriceNote(model: name, field: "search_context_cost_per_query", reason: .notImported))
+            return
+        }
+        take(.init(kind: "web_search_request"), "search_context_cost_per_query", .number(text))
     }
 
     private static let largestPerUnit = PriceList.largestAmount.pico / 1_000_000
@@ -156,7 +169,7 @@ private struct LiteLLMField {
 
     /// Understood, but not a price per unit of a call's usage: multipliers, hours of the day, tools priced by their own units.
     static let notImported: Set<String> = [
-        "search_context_cost_per_query", "google_maps_grounding_cost_per_query", "off_peak_pricing", "provider_specific_entry",
+        "google_maps_grounding_cost_per_query", "off_peak_pricing", "provider_specific_entry",
         "regional_endpoint_uplift_multiplier", "regional_processing_uplift_multiplier_eu", "regional_processing_uplift_multiplier_us",
         "input_dbu_cost_per_token", "output_dbu_cost_per_token", "file_search_cost_per_1k_calls", "file_search_cost_per_gb_per_day",
         "vector_store_cost_per_gb_per_day", "computer_use_input_cost_per_1k_tokens", "computer_use_output_cost_per_1k_tokens",

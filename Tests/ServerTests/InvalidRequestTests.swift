@@ -33,12 +33,28 @@ import Testing
         ),
         (.post, "/v1/access-requests/$request/approve", ["reason": "fine"]),
         (.post, "/v1/access-requests/$request2/deny", ["reason": "no"]),
-        (.post, "/v1/models", ["name": "N", "provider": "P", "max_input_tokens": 1000, "max_output_tokens": 1000]),
+        (
+            .post, "/v1/models",
+            [
+                "name": "N", "provider": "P", "max_input_tokens": 1000, "max_output_tokens": 1000,
+                "aliases": ["N2"], "deprecated_at": "2030-01-01T00:00:00Z",
+            ]
+        ),
         (
             .post, "/v1/prices",
             [
                 "model": "model-a", "usage_kind": "cached_input", "service_tier": "batch", "context_from": 200_000,
                 "amount_per_million": "0.15", "valid_from": "2026-01-01T00:00:00Z", "source": "a page",
+            ]
+        ),
+        (.post, "/v1/prices/$price/correct", ["amount_per_million": "0.2", "source": "a letter"]),
+        (
+            .post, "/v1/contracted-prices",
+            [
+                "lines": [
+                    ["provider": "acme", "percent_off": "10"], ["model": "listed", "usage_kind": "input", "amount_per_million": "2"],
+                ],
+                "source": "N", "valid_from": "2026-01-01T00:00:00Z", "accept": ["listed"], "dry_run": false,
             ]
         ),
         (
@@ -278,7 +294,13 @@ struct Names: Sendable {
         ]
         let (first, second) = (try await leading.post("/v1/access-requests", wish), try await leading.post("/v1/access-requests", wish))
         try #require(first.status == 201 && second.status == 201, "\(first) \(second)")
+        let platform = world.served.caller(world.served.operatorKey)
+        _ = try await platform.post("/v1/models", ["name": "listed", "provider": "acme"])
+        _ = try await platform.post("/v1/prices", ["model": "listed", "usage_kind": "input", "amount_per_million": "1"])
+        let price = try await world.served.owner.post(
+            "/v1/prices", ["model": "model-a", "usage_kind": "cache_write_5m", "amount_per_million": "1"])
         ids = [
+            ("$price", price.id),
             ("$adjustment", adjustment.id), ("$denied", denied.id), ("$booked", booked.id),
             ("$request2", second.id), ("$request", first.id), ("$higher", higher.id),
             ("$team", world.team), ("$tier", world.tier), ("$project", world.project), ("$budget", budget), ("$key", key.id),

@@ -42,6 +42,13 @@ import Testing
         ("GET /v1/models/$model", "oafulm", nil), ("PATCH /v1/models/$model", "oa", [:]), ("DELETE /v1/models/$model", "oa", nil),
         ("POST /v1/prices", "oaX", ["model": "$unique", "usage_kind": "input", "amount_per_million": "1"]),
         ("GET /v1/prices", "oafulmX", nil), ("GET /v1/prices/$price", "oafulm", nil),
+        ("POST /v1/prices/$price/correct", "oa", ["amount_per_million": "2", "source": "N"]),
+        (
+            "POST /v1/contracted-prices", "oa",
+            ["lines": [["model": "listed", "usage_kind": "output", "amount_per_million": "1"]], "source": "N"]
+        ),
+        ("GET /v1/price-proposals", "oaX", nil), ("POST /v1/price-proposals/$proposal/approve", "oa", [:]),
+        ("POST /v1/price-proposals/$proposal/reject", "oa", [:]),
         ("POST /v1/tiers", "oa", ["name": "$unique", "rank": "$rank", "models": ["x"], "max_output_tokens": 1]),
         ("GET /v1/tiers", "oafulmX", nil), ("GET /v1/tiers/$tier", "oafulm", nil), ("PATCH /v1/tiers/$tier", "oa", [:]),
         ("DELETE /v1/tiers/$tier", "oa", nil),
@@ -99,6 +106,7 @@ import Testing
     @Test("at home: those who may, may; all others are refused")
     func home() async throws {
         try await withServer { served in
+            try await list(served)
             let home = try await Place.make(served.owner)
             let callers = try await callers(of: home, served)
             for line in Self.table {
@@ -120,6 +128,7 @@ import Testing
     @Test("in another team: whoever holds a role on a team only is refused; lists leave the other's things out")
     func otherTeam() async throws {
         try await withServer { served in
+            try await list(served)
             let home = try await Place.make(served.owner)
             let other = try await Place.make(served.owner, tier: home.tier)
             let callers = try await callers(of: home, served)
@@ -142,6 +151,7 @@ import Testing
     @Test("in another organization there is nothing")
     func otherOrganization() async throws {
         try await withServer { served in
+            try await list(served)
             let home = try await Place.make(served.owner)
             let other = try await Place.make(try await served.anotherOrganization())
             let callers = try await callers(of: home, served)
@@ -163,6 +173,7 @@ import Testing
     @Test("nobody gives, takes or rotates a role above their own, and a member's roles end with them")
     func governing() async throws {
         try await withServer { served in
+            try await list(served)
             let home = try await Place.make(served.owner)
             let callers = try await callers(of: home, served)
             let lead = try #require(callers["lead"])
@@ -212,6 +223,14 @@ import Testing
         let person = UserID(high: 3, low: 1)
         #expect(!may(key(8, [.owner], user: person), key(10, [RoleGrant(.member, on: team)], user: person)), "two keys of one person")
         #expect(!may(key(9, [RoleGrant(.finance), RoleGrant(.auditor)]), member))
+    }
+
+    /// A model of the platform, for organizations to agree prices of.
+    private func list(_ served: Served) async throws {
+        let platform = served.caller(served.operatorKey)
+        _ = try await platform.post("/v1/models", ["name": "listed", "provider": "p"])
+        let price = try await platform.post("/v1/prices", ["model": "listed", "usage_kind": "input", "amount_per_million": "1"])
+        try #require(price.status == 201, "\(price)")
     }
 
     private static func isCommon(_ operation: String) -> Bool {
@@ -322,13 +341,18 @@ private struct Place {
                 _ = try await post("/v1/prices", ["model": "model-a", "usage_kind": .string(kind), "amount_per_million": "1"])
             }
         }
+        let agreed = try await owner.post(
+            "/v1/contracted-prices",
+            ["lines": [["model": "listed", "usage_kind": "input", "amount_per_million": "100"]], "source": "N"])
+        try #require(agreed.status == 200, "\(agreed)")
+        let proposal = try #require(try await owner.get("/v1/price-proposals").body["data"]?[0]?["id"]?.string)
         let reservation = try await post(
             "/v1/reservations", ["project": .string(project), "request_id": "r", "model": "model-a", "input_tokens": 1]
         ).id
         return Place(
             ids: [
                 "$team": team, "$tier": tier, "$project": project, "$empty": empty, "$user": user, "$key": key, "$budget": budget,
-                "$burst": burst, "$adjustment": adjustment,
+                "$burst": burst, "$adjustment": adjustment, "$proposal": proposal,
                 "$teamBudget": teamBudget, "$endpoint": endpoint, "$delivery": delivery, "$model": model, "$price": price,
                 "$reservation": reservation, "$higher": higher, "$request": request, "$grant": grant, "$soon": soon(),
             ], secret: try #require(caller.body["secret"]?.string))

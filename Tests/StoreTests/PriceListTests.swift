@@ -33,6 +33,10 @@ import Testing
             (#""input_cost_per_token_flex":1e-06"#, "input", "flex", 0, "1"),
             (#""input_cost_per_image":0.04"#, "image_read", "standard", 0, "40000"),
             (#""input_cost_per_request":0.005"#, "request", "standard", 0, "5000"),
+            (
+                #""search_context_cost_per_query":{"search_context_size_low":0.01,"search_context_size_high":0.01}"#, "web_search_request",
+                "standard", 0, "10000"
+            ),
             (#""tiered_pricing":[{"range":[0,256000.0],"input_cost_per_token":5e-08}]"#, "input", "standard", 0, "0.05"),
             (#""tiered_pricing":[{"range":[2.56e5,1e6],"input_cost_per_token":5e-08}]"#, "input", "standard", 256_001, "0.05"),
         ])
@@ -62,6 +66,11 @@ import Testing
             (#""input_cost_per_token":1e-06,"cache_read_input_token_cost":2e-06"#, .suspicious),
             (#""input_cost_per_token":1e-06,"input_cost_per_token_batches":2e-06"#, .suspicious),
             (#""input_cost_per_token":2e-06,"input_cost_per_token_priority":1e-06"#, .suspicious),
+            (#""input_cost_per_token":3e-06,"output_cost_per_token":1e-06"#, .suspicious),
+            (#""input_cost_per_token":3e-06,"cache_creation_input_token_cost":2e-06"#, .suspicious),
+            (#""input_cost_per_token":3e-06,"cache_creation_input_token_cost":3.6e-05"#, .suspicious),
+            (#""input_cost_per_token":1e-06,"cache_creation_input_token_cost_above_1hr":1.2e-05"#, .suspicious),
+            (#""search_context_cost_per_query":{"search_context_size_low":0.005,"search_context_size_high":0.012}"#, .notImported),
         ])
     func note(json: String, reason: PriceNote.Reason) throws {
         #expect(try liteLLM(json).notes.map(\.reason) == [reason])
@@ -74,6 +83,17 @@ import Testing
         #expect(model.amount(.init(kind: "output")) == nil)
         #expect(model.maxOutputTokens == nil)
         #expect(model.maxInputTokens == 1_000_000)
+    }
+
+    @Test("Real relations between prices are no suspicion, nor is what is free")
+    func plausible() throws {
+        let list = try liteLLM(
+            #""input_cost_per_token":3e-06,"output_cost_per_token":3e-06,"cache_read_input_token_cost":3e-06,"#
+                + #""cache_creation_input_token_cost":4.5e-06,"cache_creation_input_token_cost_above_1hr":7.5e-06"#)
+        #expect(list.notes == [])
+        #expect(try liteLLM(#""input_cost_per_token":3e-06,"output_cost_per_token":0,"cache_creation_input_token_cost":0.0"#).notes == [])
+        #expect(try liteLLM(#""deprecation_date":"2026-11-30""#).models[0].deprecatedAt == Instant(rfc3339: "2026-11-30T00:00:00Z"))
+        #expect(try liteLLM(#""deprecation_date":"soon""#).models[0].deprecatedAt == nil)
     }
 
     @Test(
@@ -105,7 +125,11 @@ import Testing
         #expect(model.amount(.init(kind: "cached_input", serviceTier: "batch"))?.plain == "0.005")
         #expect(list.models.contains { $0.name == "sample_spec" } == false)
         let reasons = Dictionary(grouping: list.notes, by: \.reason).mapValues(\.count)
-        #expect(reasons == [.tooFine: 112, .conflict: 19, .unknownField: 245, .notImported: 650, .malformed: 13])
+        #expect(reasons == [.tooFine: 112, .conflict: 19, .unknownField: 245, .notImported: 315, .malformed: 13, .suspicious: 14])
+        let current = PricesInForce(models: [:], rates: [:])
+        let changes = PriceChanges(from: current, to: list, at: Instant(seconds: 1))
+        #expect(changes.heldBack.count == 14 && changes.heldBack.allSatisfy { $0.reason == .suspicious })
+        #expect(changes.newModels.count == 4240 && changes.newRates.count + 14 == list.models.reduce(0) { $0 + $1.rates.count })
     }
 }
 
@@ -137,10 +161,26 @@ import Testing
         #expect(accepted.changedRates.count == changed + held)
     }
 
+    @Test("What is new is held against the list where it is a contract, and against the model's other rates")
+    func basis() throws {
+        let contract = PricesInForce(
+            models: ["m": .init(provider: "openai", maxInputTokens: nil, maxOutputTokens: nil)], rates: [:],
+            list: ["m": [.init(kind: "input"): Money(whole: 10)]])
+        let cheap = PriceChanges(from: contract, to: try list("1e-06"), at: now)
+        #expect(cheap.heldBack.map(\.reason) == [.tooLarge] && cheap.heldBack.map(\.current) == [Money(whole: 10)])
+        #expect(PriceChanges(from: contract, to: try list("8e-06"), at: now).newRates.count == 1)
+        let odd = try PriceList(
+            json: Array(#"{"m":{"litellm_provider":"p","input_cost_per_token":1e-06,"cache_read_input_token_cost":2e-06}}"#.utf8),
+            name: "test")
+        let changes = PriceChanges(from: PricesInForce(models: [:], rates: [:]), to: odd, at: now)
+        #expect(changes.newRates.map(\.slot.kind) == ["input"] && changes.heldBack.map(\.reason) == [.suspicious])
+        #expect(PriceChanges(from: PricesInForce(models: [:], rates: [:]), to: odd, at: now, accepting: ["m"]).newRates.count == 2)
+    }
+
     @Test("A rate that begins only later is not overtaken")
     func later() throws {
         let changes = PriceChanges(from: try inForce("1", since: now), to: try list("2e-06"), at: now)
-        #expect(changes.heldBack.count == 1)
+        #expect(changes.heldBack.map(\.reason) == [.laterRate])
         #expect(changes.isEmpty)
     }
 }
