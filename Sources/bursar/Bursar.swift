@@ -33,7 +33,8 @@ struct Bursar: AsyncParsableCommand {
             """,
         version: bursarVersion,
         subcommands: [
-            Serve.self, Bootstrap.self, Migrate.self, ImportPrices.self, ImportContract.self, PriceProposals.self, Export.self,
+            Serve.self, Bootstrap.self, Migrate.self, ImportPrices.self, ImportContract.self, PriceProposals.self, Reprice.self,
+            Export.self,
             CheckCommand.self, Replay.self, Bench.self,
             AlertBench.self, Growth.self, Demo.self,
         ])
