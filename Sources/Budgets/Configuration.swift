@@ -101,13 +101,14 @@ public struct Configuration: Sendable {
     public let contracts: Catalogue
     public let platformCatalogue: Catalogue
     private let accessGrants: [ProjectID: [AccessGrant]]
+    public let tagPolicy: TagPolicy
     private let budgets: [BudgetScope: [Budget]]
     private let budgetsByID: [BudgetID: Budget]
 
     public init(
         organization: OrganizationID, organizationName: String, zone: Zone, version: Int64, teamNames: [TeamID: String],
         projects: [Project], tiers: [Tier], apiKeys: [APIKey], ownCatalogue: Catalogue, contracts: Catalogue = [:],
-        platformCatalogue: Catalogue, budgets: [Budget], accessGrants: [AccessGrant] = []
+        platformCatalogue: Catalogue, budgets: [Budget], accessGrants: [AccessGrant] = [], tagPolicy: TagPolicy = TagPolicy()
     ) {
         self.organization = organization
         self.organizationName = organizationName
@@ -120,6 +121,7 @@ public struct Configuration: Sendable {
         self.ownCatalogue = ownCatalogue
         self.contracts = contracts
         self.platformCatalogue = platformCatalogue
+        self.tagPolicy = tagPolicy
         self.accessGrants = Dictionary(grouping: accessGrants, by: \.project)
         self.budgets = Dictionary(grouping: budgets, by: \.scope)
         self.budgetsByID = Dictionary(uniqueKeysWithValues: budgets.map { ($0.id, $0) })

@@ -102,4 +102,11 @@ public struct OrganizationState: Sendable {
 public struct AttributionSource: Hashable, Sendable {
     public let project: ProjectID
     public let apiKey: APIKeyID
+    let lacksTags: Bool
+
+    init(_ attribution: Attribution) {
+        project = attribution.project
+        apiKey = attribution.apiKey
+        lacksTags = attribution.lacksTags
+    }
 }

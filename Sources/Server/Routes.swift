@@ -7,6 +7,8 @@ let routes: [Route] = [
     Route(.get, "/v1/organizations", .needs(.organizations), API.listOrganizations),
     Route(.get, "/v1/organization", .needs(.readStructure), API.readOrganization),
     Route(.patch, "/v1/organization", .needs(.changeOrganization), API.changeOrganization),
+    Route(.get, "/v1/tag-policy", .needs(.readStructure), API.readTagPolicy),
+    Route(.put, "/v1/tag-policy", .needs(.changeOrganization), API.replaceTagPolicy),
     Route(.post, "/v1/teams", .needs(.changeOrganization), API.createTeam),
     Route(.get, "/v1/teams", .needs(.readStructure), API.listTeams),
     Route(.get, "/v1/teams/{id}", .needs(.readStructure), API.readTeam),
@@ -70,6 +72,7 @@ let routes: [Route] = [
     Route(.get, "/v1/budgets/{id}/limits", .needs(.readStructure), API.listLimits),
     Route(.get, "/v1/budgets/{id}/periods", .needs(.readSpend), API.listPeriods),
 
+    Route(.post, "/v1/budgets/{id}/shares", .needs(.changeBudgets), API.createShare),
     Route(.post, "/v1/budgets/{id}/bursts", .needs(.requestBursts), API.requestBurst),
     Route(.get, "/v1/budgets/{id}/bursts", .needs(.readSpend), API.listBudgetBursts),
     Route(.get, "/v1/budgets/{id}/burst-rails", .needs(.readStructure), API.readBudgetBurstRails),
@@ -109,6 +112,7 @@ let routes: [Route] = [
     Route(.post, "/v1/deliveries/{id}/retry", .needs(.changeEndpoints), API.retryDelivery),
 
     // Chargeback
+    Route(.get, "/v1/statements/{month}/unattributed", .needs(.readStatements), API.readUnattributed),
     Route(.get, "/v1/statements/{month}", .needs(.readStatements), API.readStatement),
     Route(.get, "/v1/statements/{month}/export", .needs(.export), API.exportStatement),
 

@@ -41,6 +41,7 @@ public enum ConfigurationReads {
             SELECT project_id, tier_id, model, ends_at FROM access_grants
             WHERE organization_id = \(id) AND revoked_at IS NULL AND ends_at > now()
             """,
+            TagPolicy.query(id),
         ]
     }
 
@@ -125,7 +126,8 @@ public enum ConfigurationReads {
         return Configuration(
             organization: organization, organizationName: name, zone: zone, version: version, teamNames: teamNames, projects: projects,
             tiers: tiers, apiKeys: apiKeys, ownCatalogue: own.catalogue(), contracts: own.contracts(over: platform),
-            platformCatalogue: platform, budgets: budgets, accessGrants: try decodeAccessGrants(results[7]))
+            platformCatalogue: platform, budgets: budgets, accessGrants: try decodeAccessGrants(results[7]),
+            tagPolicy: try results[8].rows.first.map { row throws(PostgresError) in try TagPolicy(row) } ?? TagPolicy())
     }
 
     private static func decodeAccessGrants(_ result: PostgresResult) throws(PostgresError) -> [AccessGrant] {

@@ -42,6 +42,7 @@ public struct Migration: Sendable, Equatable {
         Migration(version: 11, name: "0011_event_concerns", sql: text(PackageResources._011_event_concerns_sql)),
         Migration(version: 12, name: "0012_entry_kinds", sql: text(PackageResources._012_entry_kinds_sql)),
         Migration(version: 13, name: "0013_catalogue", sql: text(PackageResources._013_catalogue_sql)),
+        Migration(version: 14, name: "0014_attribution", sql: text(PackageResources._014_attribution_sql)),
     ]
 
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

@@ -12,6 +12,10 @@ import Testing
     static let good: [(HTTPRequest.Method, String, JSON)] = [
         (.post, "/v1/organizations", ["name": "N", "time_zone": "UTC"]),
         (.patch, "/v1/organization", ["name": "N", "time_zone": "Europe/Berlin", "default_tier": "$tier"]),
+        (
+            .put, "/v1/tag-policy",
+            ["enforcement": "warn", "tags": [["tag": "project-id", "required": false, "values": ["p*"], "project": true]]]
+        ),
         (.post, "/v1/teams", ["name": "N", "cost_center": "C"]),
         (.patch, "/v1/teams/$team", ["name": "N", "cost_center": "C"]),
         (.post, "/v1/projects", ["name": "N", "team": "$team", "tier": "$tier", "cost_center": "C", "settings": ["a": [1, "x", nil]]]),
@@ -81,6 +85,10 @@ import Testing
                 "degrade": ["from_percent": 80, "models": ["gpt-4o": "gpt-4o-mini"]],
                 "final_call": ["calls": 3, "model": "gpt-4o-mini", "max_output_tokens": 200],
             ]
+        ),
+        (
+            .post, "/v1/budgets/$budget/shares",
+            ["name": "N", "percent": "12.5", "match": ["features": ["chat*"]], "thresholds": [80, 100], "enforcement": "warn"]
         ),
         (
             .post, "/v1/budgets/$budget/bursts",

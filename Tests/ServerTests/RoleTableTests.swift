@@ -19,6 +19,7 @@ import Testing
     static let table: [(operation: String, home: String, body: JSON?)] = [
         ("POST /v1/organizations", "X", ["name": "N"]), ("GET /v1/organizations", "X", nil),
         ("GET /v1/organization", "oafulm", nil), ("PATCH /v1/organization", "oa", [:]),
+        ("GET /v1/tag-policy", "oafulm", nil), ("PUT /v1/tag-policy", "oa", [:]),
         ("POST /v1/teams", "oa", ["name": "$unique"]), ("GET /v1/teams", "oafulm", nil), ("GET /v1/teams/$team", "oafulm", nil),
         ("PATCH /v1/teams/$team", "oa", [:]), ("POST /v1/teams/$team/restore", "oa", [:]), ("DELETE /v1/teams/$team", "oa", nil),
         ("POST /v1/projects", "oal", ["name": "$unique", "team": "$team", "tier": "$tier"]), ("GET /v1/projects", "oafulm", nil),
@@ -58,6 +59,7 @@ import Testing
         ("PATCH /v1/budgets/$budget", "oal", [:]), ("PATCH /v1/budgets/$teamBudget", "oa", [:]), ("DELETE /v1/budgets/$budget", "oal", nil),
         ("DELETE /v1/budgets/$teamBudget", "oa", nil), ("GET /v1/budgets/$budget/periods", "oafulm", nil),
         ("GET /v1/budgets/$budget/limits", "oafulm", nil),
+        ("POST /v1/budgets/$budget/shares", "oal", ["name": "N", "percent": "1", "match": ["features": ["f"]]]),
         (
             "POST /v1/budgets/$budget/bursts", "oalm",
             ["amount": "1", "reason": "N", "starts_at": "2099-01-01T00:00:00Z", "ends_at": "2099-02-01T00:00:00Z"]
@@ -81,6 +83,7 @@ import Testing
         ("GET /v1/deliveries/$delivery", "oafu", nil), ("POST /v1/deliveries/$delivery/retry", "oa", [:]),
         ("DELETE /v1/endpoints/$endpoint", "oa", nil), ("GET /v1/alerts", "oafulm", nil), ("GET /v1/deliveries", "oafu", nil),
         ("GET /v1/reports/spend", "oafu", nil), ("GET /v1/statements/2026-01", "oafu", nil),
+        ("GET /v1/statements/2026-01/unattributed", "oafu", nil),
         ("GET /v1/statements/2026-01/export", "oaf", nil),
         ("POST /v1/adjustments", "oaf", ["kind": "credit", "project": "$project", "amount": "1", "reason": "N"]),
         ("GET /v1/adjustments", "oafu", nil), ("GET /v1/adjustments/$adjustment", "oafu", nil),
