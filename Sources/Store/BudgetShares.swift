@@ -83,10 +83,10 @@ extension Store {
             WHERE w.organization_id = \(organization) AND w.id = \(whole) AND s.organization_id = \(organization) AND s.share_of = \(whole)
               AND s.archived_at IS NULL
               AND s.amount <> trunc(w.amount * s.share_percent / 100, CASE s.unit WHEN 'usd' THEN 12 ELSE 0 END)
-            RETURNING s.organization_id, s.id, s.limit_version, s.amount, s.thresholds
+            RETURNING s.organization_id, s.id, s.limit_version, s.amount, s.thresholds, s.threshold_amounts
         )
-        INSERT INTO budget_limits (organization_id, budget_id, limit_version, amount, thresholds, set_by)
-        SELECT organization_id, id, limit_version, amount, thresholds, \(setBy) FROM followed
+        INSERT INTO budget_limits (organization_id, budget_id, limit_version, amount, thresholds, threshold_amounts, set_by)
+        SELECT organization_id, id, limit_version, amount, thresholds, threshold_amounts, \(setBy) FROM followed
         """
     }
 }

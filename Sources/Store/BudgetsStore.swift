@@ -169,6 +169,9 @@ extension Store {
             guard before.tier == nil else { throw AdminRefusal.inUse("It keeps a cap of a tier: change that at the tier.") }
             var budget = before
             try change(&budget)
+            guard budget.share == nil || budget.amount == before.amount else {
+                throw AdminRefusal.inUse("Its amount is a share of another budget's: change that one's.")
+            }
             let isNewLimit =
                 budget.amount != before.amount || budget.thresholds != before.thresholds
                 || budget.thresholdAmounts != before.thresholdAmounts
