@@ -8,7 +8,7 @@ extension API {
     /// More tokens than any model takes: only a typing error goes beyond.
     private static let tokens = FieldRule.integer(1...1_000_000_000)
     private static let plainName = FieldRule.text(1...200).that("must not have *") { !$0.utf8.contains(UInt8(ascii: "*")) }
-    private static let aliases = FieldRule.list(plainName, 0...50).that("must differ") { Set($0).count == $0.count }
+    private static let aliases: FieldRule<[String]> = .list(plainName, 0...50).that("must differ") { Set($0).count == $0.count }
 
     @Sendable func createModel(_ exchange: Exchange) async throws -> Response {
         var fields = try exchange.fields()

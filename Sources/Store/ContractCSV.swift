@@ -3,7 +3,9 @@ import Budgets
 
 extension [ContractLine] {
     /// The columns that a file may have, in any order.
-    public static let columns = ["provider", "model", "usage_kind", "service_tier", "context_from", "amount_per_million", "percent_off"]
+    public static var columns: [String] {
+        ["provider", "model", "usage_kind", "service_tier", "context_from", "amount_per_million", "percent_off"]
+    }
 
     /// Reads lines such as
     ///
