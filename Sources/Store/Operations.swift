@@ -54,8 +54,10 @@ extension Store {
                 """,
                 """
                 SELECT count(*) FILTER (WHERE state = 'pending'), count(*) FILTER (WHERE state = 'sending'),
-                       (extract(epoch FROM now() - min(next_attempt_at) FILTER (WHERE next_attempt_at <= now())) * 1000000)::bigint
-                FROM deliveries WHERE state IN ('pending', 'sending')
+                       (extract(epoch FROM now() - min(greatest(d.next_attempt_at, p.next_slot_at)) FILTER (
+                            WHERE d.next_attempt_at <= now() AND p.next_slot_at <= now() AND NOT p.is_paused)) * 1000000)::bigint
+                FROM deliveries AS d JOIN endpoints AS p ON p.organization_id = d.organization_id AND p.id = d.endpoint_id
+                WHERE state IN ('pending', 'sending')
                 """,
                 "SELECT pg_database_size(current_database())",
             ])

@@ -108,7 +108,8 @@ import Testing
         }
     }
 
-    @Test("with ten thousand waiting for a receiver that hangs, another is told within two seconds of the commit")
+    /// How fast, `bursar bench-alerts` measures.
+    @Test("with ten thousand waiting for a receiver that hangs, another is told before they are tried")
     func backlog() async throws {
         try await withOutbox { outbox in
             let hanging = Receiver { _ in .hold(.ok) }
@@ -119,11 +120,10 @@ import Testing
             _ = try await outbox.webhook(healthy)
             try await outbox.dispatching { dispatcher in
                 _ = try await hanging.received(atLeast: 2)
-                let start = ContinuousClock.now
                 try await outbox.post()
                 dispatcher.wake()
                 _ = try await healthy.received(atLeast: 1)
-                #expect(ContinuousClock.now - start < .seconds(2))
+                #expect(hanging.received.count < 100)
                 try await outbox.store.archiveEndpoint(dead, of: Outbox.organization, ifRevision: nil)
                 hanging.release(2)
             }

@@ -1,6 +1,8 @@
 /// `docs/webhooks.md` says what is: each type of event has an example, whose members are those that are sent.
+import Budgets
 import Foundation
 import JSON
+import Outbound
 import Store
 import TestSupport
 import Testing
@@ -31,6 +33,23 @@ import Testing
             #expect(event.bytes.count < 20_000)
             if event["type"]?.string?.hasPrefix("budget.") == true { #expect(BudgetNews(event) != nil) }
         }
+    }
+
+    @Test("the Swift sample stands in the documentation as it compiles here, and takes what is sent, and nothing else")
+    func swiftSample() throws {
+        let source = try String(contentsOf: Vendors.file("Tests/AlertsTests/WebhookSample.swift"), encoding: .utf8)
+        let text = try String(contentsOf: Vendors.file("docs/webhooks.md"), encoding: .utf8)
+        #expect(text.contains("```swift\n" + source.split(separator: "\n", maxSplits: 1)[1] + "```"))
+        let (now, body) = (Date(), try #require(WebhookMessage.make(eventBody())).bytes)
+        let sent = WebhookMessage.headers(
+            id: "evt_1", at: Instant(seconds: Int64(now.timeIntervalSince1970)), body: body, secrets: [Outbox.secret])
+        let headers = Dictionary(uniqueKeysWithValues: sent.map { ($0.name, $0.value) })
+        let secret = Outbox.secret.revealed
+        #expect(verify(headers, Data(body), secret: secret, now: now) == "evt_1")
+        #expect(verify(headers, Data(body) + [0], secret: secret, now: now) == nil)
+        #expect(verify(headers, Data(body), secret: secret, now: now + 301) == nil)
+        #expect(verify(headers, Data(body), secret: "whsec_" + Data(repeating: 1, count: 32).base64EncodedString(), now: now) == nil)
+        #expect(verify([:], Data(body), secret: secret, now: now) == nil)
     }
 
     @Test("the schedule in the documentation is the one there is")

@@ -155,7 +155,7 @@ import Testing
             #expect(try await outbox.store.retryDelivery(dead.id, of: Outbox.organization).state == "pending")
             try await outbox.dispatching { _ in _ = try await receiver.received(atLeast: 2) }
             let delivery = try #require(try await outbox.deliveries().first)
-            #expect(delivery.state == "pending" && delivery.attempts == 2 && (0...6).contains(delivery.wait))
+            #expect(delivery.state == "pending" && delivery.attempts == 2 && (3...7).contains(delivery.wait))
             let (_, log) = try await outbox.store.delivery(dead.id, of: Outbox.organization)
             #expect(log.map(\.status) == [404, 503])
         }

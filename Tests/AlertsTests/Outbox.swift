@@ -141,11 +141,15 @@ struct Outbox: Sendable {
         }
     }
 
-    /// State, attempts, seconds until the next attempt and last error of each delivery, in the order of their events.
+    /// State, attempts, seconds from the end of the last attempt until the next and last error of each delivery, in the order of their
+    /// events.
     func deliveries() async throws -> [(state: String, attempts: Int64, wait: Int64, error: String?)] {
         try await run(
             """
-            SELECT state, attempts, extract(epoch FROM next_attempt_at - now())::bigint, last_error FROM deliveries ORDER BY event_id, endpoint_id, state
+            SELECT state, attempts, coalesce(extract(epoch FROM next_attempt_at - (
+                       SELECT max(started_at + duration_ms * interval '1 millisecond') FROM delivery_attempts AS a
+                       WHERE a.organization_id = d.organization_id AND a.delivery_id = d.id)), 0)::bigint, last_error
+            FROM deliveries AS d ORDER BY event_id, endpoint_id, state
             """
         ).rows.map { row in
             let (state, attempts, wait, error) = try row.decode(as: (String, Int64, Int64, String?).self)
