@@ -30,6 +30,15 @@ struct CheckTests {
             """
         ),
         ("cost_is_lines", "UPDATE ledger_entries SET cost = cost + 0.000000000001"),
+        (
+            "adjustments_are_entries",
+            """
+            INSERT INTO adjustments (organization_id, id, kind, project_id, amount, reason, occurred_at, requested_by, requester_rank,
+                                     requested_at, state, decided_by)
+            SELECT organization_id, gen_random_uuid(), 'credit', id, -1, 'N', now(), 'key_1', 0, now(), 'booked', 'key_2' FROM projects
+            """
+        ),
+        ("reversals_cancel", "UPDATE ledger_entries SET reverses_id = id"),
         ("spend_is_ledger", "UPDATE spend_rollups SET cost = cost - 0.000000000001 WHERE span = 'quarter'"),
         ("spend_is_ledger", "UPDATE spend_rollups SET calls = calls + 1"),
         ("spend_is_ledger", "DELETE FROM ledger_entries"),
