@@ -68,10 +68,10 @@ extension FieldRule where Value == Tags {
             var writer = JSONWriter()
             writer.beginObject()
             for member in object.members.sorted(by: { $0.name < $1.name }) {
-                if case .failure(let found) = FieldRule.text(1...100).read(.string(member.name)) {
+                if case .failure(let found) = FieldRule<String>.text(1...100).read(.string(member.name)) {
                     faults += found.list.map { FieldFault(pointer: "", code: $0.code, detail: "a tag's name \($0.detail)") }
                 }
-                switch FieldRule.text(0...500).read(member.value) {
+                switch FieldRule<String>.text(0...500).read(member.value) {
                 case .success(let text):
                     writer.name(member.name)
                     writer.string(text)
