@@ -15,17 +15,17 @@ struct PriceProposals: AsyncParsableCommand {
 
     @Option(
         name: .long, help: ArgumentHelp("The organization whose contract it is. (default: the platform's list)", valueName: "org_…"),
-        transform: { try Self.read($0) { OrganizationID($0) } })
+        transform: { try PriceProposals.read($0) { OrganizationID($0) } })
     var organization: OrganizationID?
 
     @Option(
         name: .long, help: ArgumentHelp("Approve this one; may be given again.", valueName: "prp_…"),
-        transform: { try Self.read($0) { PriceProposalID($0) } })
+        transform: { try PriceProposals.read($0) { PriceProposalID($0) } })
     var approve: [PriceProposalID] = []
 
     @Option(
         name: .long, help: ArgumentHelp("Reject this one; may be given again.", valueName: "prp_…"),
-        transform: { try Self.read($0) { PriceProposalID($0) } })
+        transform: { try PriceProposals.read($0) { PriceProposalID($0) } })
     var reject: [PriceProposalID] = []
 
     @OptionGroup(title: "Database") var database: DatabaseOptions
