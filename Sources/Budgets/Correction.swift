@@ -54,18 +54,18 @@ public struct BookedCall: Sendable {
         guard let usage = Usage(lines.map { ($0.kind, $0.quantity) }),
             case .success(let priced) = sheet.cost(of: usage, serviceTier: serviceTier, at: occurredAt)
         else { return .unpriced }
-        let lines = priced.lines.map(EntryLine.init)
+        let right = priced.lines.map(EntryLine.init)
         let isSame =
-            lines.count == self.lines.count
-            && zip(lines, self.lines.sorted { $0.kind < $1.kind }).allSatisfy { new, old in
+            right.count == lines.count
+            && zip(right, lines.sorted { $0.kind < $1.kind }).allSatisfy { new, old in
                 new.kind == old.kind && new.cost == old.cost && old.price != nil
             }
         guard !isSame else { return .unchanged }
         let reversal = Correction.Half(
-            lines: self.lines.map { EntryLine(kind: $0.kind, quantity: -$0.quantity, price: $0.price, cost: -$0.cost) }, cost: -cost,
+            lines: lines.map { EntryLine(kind: $0.kind, quantity: -$0.quantity, price: $0.price, cost: -$0.cost) }, cost: -cost,
             overage: -overage, draws: draws.map { $0.correcting(to: -$0.quantity, bursts: $0.bursts.map { $0.taken(-1) }) })
         let replacement = Correction.Half(
-            lines: lines, cost: priced.total, overage: overage,
+            lines: right, cost: priced.total, overage: overage,
             draws: draws.map { $0.correcting(to: money.contains($0.counter.budget) ? priced.total : $0.quantity, bursts: $0.bursts) })
         return .corrected(Correction(reversal: reversal, replacement: replacement))
     }

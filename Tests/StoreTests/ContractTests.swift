@@ -4,6 +4,8 @@ import Testing
 
 @testable import Store
 
+private func amount(_ text: String) -> Money { Amount(text) ?? Money(pico: -1) }
+
 @Suite struct ContractTests {
     private let list = ListInForce(
         providers: ["gpt-4o": "openai", "gpt-4o-mini": "openai", "claude": "anthropic", "unpriced": "openai"],
@@ -11,9 +13,6 @@ import Testing
             "gpt-4o": [.init(kind: "input"): amount("2.5"), .init(kind: "input", serviceTier: "batch"): amount("1.25")],
             "gpt-4o-mini": [.init(kind: "input"): amount("0.15")], "claude": [.init(kind: "input"): amount("3")],
         ])
-
-    private static func amount(_ text: String) -> Money { Amount(text) ?? Money(pico: -1) }
-    private func amount(_ text: String) -> Money { Self.amount(text) }
 
     @Test("A discount is taken off every rate of the provider; a later line goes before an earlier one")
     func discount() throws {
