@@ -123,11 +123,13 @@ public enum ConfigurationReads {
         var budgets: [Budget] = []
         let bursts = try decodeBursts(results[6])
         for row in results[5].rows { budgets.append(try decodeBudget(row, bursts)) }
+        var tagPolicy = TagPolicy()
+        if let row = results[8].rows.first { tagPolicy = try TagPolicy(row) }
         return Configuration(
             organization: organization, organizationName: name, zone: zone, version: version, teamNames: teamNames, projects: projects,
             tiers: tiers, apiKeys: apiKeys, ownCatalogue: own.catalogue(), contracts: own.contracts(over: platform),
             platformCatalogue: platform, budgets: budgets, accessGrants: try decodeAccessGrants(results[7]),
-            tagPolicy: try results[8].rows.first.map { row throws(PostgresError) in try TagPolicy(row) } ?? TagPolicy())
+            tagPolicy: tagPolicy)
     }
 
     private static func decodeAccessGrants(_ result: PostgresResult) throws(PostgresError) -> [AccessGrant] {
