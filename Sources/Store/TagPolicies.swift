@@ -1,7 +1,7 @@
 /// The tag policy as it is kept: one row an organization, none while there are no rules.
 public import Budgets
 import JSON
-public import Postgres
+import Postgres
 
 extension Store {
     public func tagPolicy(of organization: OrganizationID) async throws -> TagPolicy {
