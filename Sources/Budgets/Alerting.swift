@@ -9,7 +9,7 @@ extension OrganizationState {
         // A period that was over before its limit changed is not judged by the new one.
         if counter.alertedVersion != 0, counter.alertedVersion != budget.limitVersion, isOver(id, budget, at: now) { return }
         let known = counter
-        let percents = newlyReached(budget, &counter, from: before)
+        let percents = newlyReached(budget, amount: budget.amount(from: id.periodStart), &counter, from: before)
         let amounts = newlyReachedAmounts(budget, &counter)
         guard counter != known else { return }
         counters[id] = counter
@@ -27,15 +27,17 @@ extension OrganizationState {
     /// Under a new limit everything reached is recorded anew. News is what exceeds both what people know and what had been reached
     /// under the new limit already: a raised limit does not tell of 70 % again, nor a slightly raised one of 90 %, and a leap under it
     /// is not lost.
-    private func newlyReached(_ budget: Budget, _ counter: inout Counter, from before: Amount) -> (news: Int?, recorded: [Int])? {
+    private func newlyReached(
+        _ budget: Budget, amount: Amount, _ counter: inout Counter, from before: Amount
+    ) -> (news: Int?, recorded: [Int])? {
         let isNewLimit = counter.alertedVersion != budget.limitVersion
         let told = Int(counter.alertedThreshold)
-        let highest = reached(settled: counter.settled, amount: budget.amount, thresholds: budget.thresholds).last ?? 0
+        let highest = reached(settled: counter.settled, amount: amount, thresholds: budget.thresholds).last ?? 0
         guard isNewLimit ? highest > 0 || told > 0 : highest > told else { return nil }
         let known =
             isNewLimit && counter.alertedVersion != 0
-            ? min(told, budget.thresholds.last { !isCleared($0, settled: before, amount: budget.amount) } ?? 0) : told
-        var recorded = reached(settled: counter.settled, amount: budget.amount, thresholds: budget.thresholds)
+            ? min(told, budget.thresholds.last { !isCleared($0, settled: before, amount: amount) } ?? 0) : told
+        var recorded = reached(settled: counter.settled, amount: amount, thresholds: budget.thresholds)
             .filter { isNewLimit || $0 > told }
         let news = highest > known ? recorded.popLast() : nil
         counter.alertedVersion = budget.limitVersion

@@ -11,6 +11,9 @@ public struct Amount: Hashable, Sendable, Comparable, AdditiveArithmetic {
     public init(pico: Int128) { self.pico = pico }
     public init(whole: Int64) { pico = Int128(whole) * Amount.picoPerWhole }
 
+    /// Whether it has no fraction, as tokens and requests have none.
+    public var isWhole: Bool { pico % Amount.picoPerWhole == 0 }
+
     public static let picoPerWhole: Int128 = 1_000_000_000_000
     public static let fractionDigits = 12
     public static let zero = Amount(pico: 0)

@@ -2,7 +2,7 @@
 
 extension OrganizationState {
     mutating func answer(_ ask: Ask, _ planning: Planning?) -> Outcome {
-        let models = allowedModels(ask.call.project, at: ask.at)
+        let models = allowedModels(ask.call, at: ask.at)
         guard case .go(let asked) = planning else {
             guard case .no(let refusal) = planning else { preconditionFailure("decide before prepare") }
             return .allowance(
@@ -21,7 +21,13 @@ extension OrganizationState {
                 models: models))
     }
 
-    /// The models of the catalogue that the project may call, in order: its tier's, and what is granted to it.
+    /// The models of the catalogue that may be called, in order: those of the project's tier and grants, within what the key is for.
+    private mutating func allowedModels(_ call: Call, at now: Instant) -> [String] {
+        let models = allowedModels(call.project, at: now)
+        guard let key = configuration.apiKeys[call.apiKey], key.models != nil else { return models }
+        return models.filter(key.allows)
+    }
+
     private mutating func allowedModels(_ project: ProjectID, at now: Instant) -> [String] {
         guard let project = configuration.projects[project], let tier = configuration.tiers[project.tier] else { return [] }
         let own = allowedModels(tier)

@@ -41,7 +41,10 @@ public final class Budget: Sendable {
     public let per: BudgetPer?
     public let unit: BudgetUnit
     public let rule: PeriodRule
+    /// What it has in a period for which nothing was moved; `amount(from:)` says what it has in a certain one.
     public let amount: Amount
+    /// What was moved to it for one period, or away from it (negative), by the period's start.
+    public let shifts: [Instant: Amount]
     /// Percentages at which people are told, ascending.
     public let thresholds: [Int]
     /// Amounts in the budget's unit at which people are told too, ascending.
@@ -62,7 +65,8 @@ public final class Budget: Sendable {
 
     public init(
         id: BudgetID, name: String, scope: BudgetScope, match: BudgetMatch, per: BudgetPer?, unit: BudgetUnit, rule: PeriodRule,
-        amount: Amount, thresholds: [Int], thresholdAmounts: [Amount] = [], limitVersion: Int64, enforcement: Enforcement,
+        amount: Amount, shifts: [Instant: Amount] = [:], thresholds: [Int], thresholdAmounts: [Amount] = [], limitVersion: Int64,
+        enforcement: Enforcement,
         activeFrom: Instant? = nil, activeTo: Instant? = nil, isArchived: Bool = false, bursts: [BurstGrant] = [], degrade: Degrade? = nil,
         finalCall: FinalCall? = nil, tier: TierID? = nil
     ) {
@@ -74,6 +78,7 @@ public final class Budget: Sendable {
         self.unit = unit
         self.rule = rule
         self.amount = amount
+        self.shifts = shifts
         self.thresholds = thresholds.sorted()
         self.thresholdAmounts = thresholdAmounts.sorted()
         self.limitVersion = limitVersion
@@ -85,6 +90,12 @@ public final class Budget: Sendable {
         self.degrade = degrade
         self.finalCall = finalCall
         self.tier = tier
+    }
+
+    /// The amount in the period that starts then. Whatever is lowered afterwards, there is none below zero.
+    public func amount(from periodStart: Instant) -> Amount {
+        guard !shifts.isEmpty, let shift = shifts[periodStart] else { return amount }
+        return max(.zero, amount + shift)
     }
 
     /// Whether the budget counts calls made at this instant.

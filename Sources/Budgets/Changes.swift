@@ -23,6 +23,9 @@ public struct Alert: Sendable {
     public let supersededAmounts: [Amount]
     public let settled: Amount
     public let at: Instant
+
+    /// What the budget has in the counter's period.
+    public var amount: Amount { budget.amount(from: counter.periodStart) }
 }
 
 public struct Changes: Sendable {

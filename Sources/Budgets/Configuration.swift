@@ -49,15 +49,23 @@ public struct APIKey: Sendable {
     public let environment: String
     public let expiresAt: Instant?
     public let isRevoked: Bool
+    /// The models it may be used for, within what the project may call; nil: all of those.
+    public let models: [Pattern]?
 
-    public init(id: APIKeyID, name: String, project: ProjectID?, environment: String, expiresAt: Instant?, isRevoked: Bool) {
+    public init(
+        id: APIKeyID, name: String, project: ProjectID?, environment: String, expiresAt: Instant?, isRevoked: Bool,
+        models: [Pattern]? = nil
+    ) {
         self.id = id
         self.name = name
         self.project = project
         self.environment = environment
         self.expiresAt = expiresAt
         self.isRevoked = isRevoked
+        self.models = models
     }
+
+    func allows(_ model: String) -> Bool { models.map { $0.contains { $0.matches(model) } } ?? true }
 }
 
 /// A model offered by a provider, with what is known of its prices. A class for the same reason as `Budget`.

@@ -151,12 +151,12 @@ extension OrganizationState {
     /// Whether a blocking budget has less room than the call needs.
     func lacksRoom(_ draw: PlannedDraw) -> Bool {
         guard draw.budget.enforcement == .block else { return false }
-        return draw.need > room(remembered(draw.counter), of: draw.budget.amount, draw.bursts)
+        return draw.need > room(remembered(draw.counter), of: draw.amount, draw.bursts)
     }
 
     private mutating func hold(_ draw: PlannedDraw, isFinalCall: Bool, _ changes: inout Changes) -> Draw {
         var counter = remembered(draw.counter)
-        let (amount, need) = (draw.budget.amount, draw.need)
+        let (amount, need) = (draw.amount, draw.need)
         let beyond = isFinalCall ? max(.zero, need - max(.zero, room(counter, of: amount, draw.bursts))) : .zero
         let fromBursts = draw.bursts.isEmpty ? .zero : max(.zero, need - beyond - max(.zero, amount - counter.base))
         let shares = self.draw(fromBursts, on: draw.bursts, \.held, &changes)
@@ -201,7 +201,7 @@ extension OrganizationState {
     func standing(_ draw: PlannedDraw) -> Standing {
         let counter = remembered(draw.counter)
         return Standing(
-            budget: draw.budget, subject: draw.counter.subject, amount: draw.budget.amount, burst: burst(counter, draw.bursts),
+            budget: draw.budget, subject: draw.counter.subject, amount: draw.amount, burst: burst(counter, draw.bursts),
             settled: counter.settled, held: counter.held, span: draw.span)
     }
 

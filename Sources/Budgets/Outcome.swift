@@ -37,6 +37,8 @@ public enum Refusal: Sendable {
     case modelUnpriced(model: String, kinds: [UsageKind])
     /// With the lowest tier that has the model, if any has.
     case modelNotAllowed(model: String, tier: Tier?, project: ProjectID)
+    /// The API key was made for other models.
+    case modelNotOnKey(String)
     case projectSuspended
     /// The organization's tag policy refuses calls with such tags, or without them.
     case tagsRefused([TagFault])
@@ -112,7 +114,7 @@ extension Refusal {
         case .projectUnknown: .projectUnknown
         case .modelUnknown: .modelUnknown
         case .modelUnpriced: .modelUnpriced
-        case .modelNotAllowed: .modelNotAllowed
+        case .modelNotAllowed, .modelNotOnKey: .modelNotAllowed
         case .projectSuspended: .projectSuspended
         case .tagsRefused: .tagsRefused
         case .inputAboveCap: .inputAboveCap

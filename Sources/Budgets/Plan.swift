@@ -10,6 +10,9 @@ public struct PlannedDraw: Sendable {
     /// The grants open to the call, in the order in which they are drawn on.
     public let bursts: [BurstID]
 
+    /// What the budget has in the period of the call.
+    var amount: Amount { budget.amount(from: counter.periodStart) }
+
     func needing(_ need: Amount) -> PlannedDraw {
         PlannedDraw(budget: budget, counter: counter, span: span, need: need, bursts: bursts)
     }
@@ -94,6 +97,7 @@ extension OrganizationState {
             if budgets.contains(where: \.blocksMoney) { return .no(.modelUnpriced(model: model.name, kinds: unpriced.kinds)) }
             hold = .zero
         }
+        guard key.allows(model.name) else { return .no(.modelNotOnKey(model.name)) }
         guard let admitting else {
             return .no(.modelNotAllowed(model: model.name, tier: configuration.lowestTier(with: model.name), project: project.id))
         }

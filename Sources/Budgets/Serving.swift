@@ -119,7 +119,7 @@ extension OrganizationState {
 
     private func isReached(_ rule: Degrade, _ draw: PlannedDraw) -> Bool {
         let settled = remembered(draw.counter).settled
-        return !reached(settled: settled, amount: draw.budget.amount, thresholds: [rule.fromPercent]).isEmpty
+        return !reached(settled: settled, amount: draw.amount, thresholds: [rule.fromPercent]).isEmpty
     }
 
     /// The final call that is let through in place of one that found no room; nil when the refusal stands.

@@ -63,7 +63,7 @@ extension OrganizationState {
         var passed = Amount.zero
         if let budget, budget.enforcement == .block {
             // A period that is over is judged by the amount it had when the call was made, not by a later one.
-            let amount = isOver(draw.counter, budget, at: now) ? draw.amount : budget.amount
+            let amount = isOver(draw.counter, budget, at: now) ? draw.amount : budget.amount(from: draw.counter.periodStart)
             let active = budget.bursts.filter { $0.isActive(at: now) }.map(\.id)
             open = draw.bursts.map(\.burst).filter(active.contains)
             let excess = max(.zero, spent - held)
@@ -83,7 +83,8 @@ extension OrganizationState {
         counters[draw.counter] = counter
         changes.counters.insert(draw.counter)
         let entry = Draw(
-            counter: draw.counter, quantity: spent, bursts: booked.joined, amount: budget?.amount ?? draw.amount,
+            counter: draw.counter, quantity: spent, bursts: booked.joined,
+            amount: budget?.amount(from: draw.counter.periodStart) ?? draw.amount,
             burst: burst(counter, open), settled: counter.settled, held: counter.held, isFinalCall: draw.isFinalCall)
         return (entry, passed)
     }
@@ -121,7 +122,7 @@ extension OrganizationState {
         let draws = plan.draws.map { draw in
             Draw(
                 counter: draw.counter, quantity: .zero, bursts: draw.bursts.map { BurstShare(burst: $0, quantity: .zero) },
-                amount: draw.budget.amount)
+                amount: draw.amount)
         }
         let reservation = Reservation(
             id: book.id, request: book.request, content: book.content, attribution: attribution, state: .held, model: plan.model.name,

@@ -38,6 +38,9 @@ public struct StatementMonth: Hashable, Sendable, Comparable, LosslessStringConv
         return "\(year)-\(digits.utf8.count == 1 ? "0" + digits : digits)"
     }
 
+    /// The month before; the first one there is has none but itself.
+    public var before: StatementMonth { StatementMonth(year: month == 1 ? year - 1 : year, month: month == 1 ? 12 : month - 1) ?? self }
+
     /// From the first instant of the month to that of the next, by the zone's clocks.
     public func span(in zone: Zone) -> StatementSpan {
         let next = month == 12 ? (year + 1, 1) : (year, month + 1)

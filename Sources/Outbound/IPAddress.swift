@@ -36,7 +36,7 @@ public enum IPAddress: Hashable, Sendable, LosslessStringConvertible {
     }
 
     /// The IPv4 address inside `::ffff:a.b.c.d`, the one embedding that operating systems treat as the address itself.
-    var unmapped: IPAddress {
+    public var unmapped: IPAddress {
         guard case .v6(let bits) = self, bits >> 32 == 0xFFFF else { return self }
         return .v4(UInt32(truncatingIfNeeded: bits))
     }

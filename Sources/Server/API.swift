@@ -12,6 +12,9 @@ struct API: Sendable {
     /// For reading whole months, over connections of its own: who reads slowly delays others who do, and nobody else.
     let statements: Store
     let authenticator: Authenticator
+    /// Proxies that are believed whom they speak for.
+    let trustedProxies: [CIDR]
+    let keyUses: KeyUses
     let journal: Journal
     let metrics: Metrics
     let engine: Engine

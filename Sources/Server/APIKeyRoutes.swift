@@ -2,6 +2,7 @@
 import Budgets
 import Hummingbird
 import JSON
+import Outbound
 import Store
 
 extension API {
@@ -10,13 +11,20 @@ extension API {
         let name = fields.require("name", .text(1...200))
         let holder = API.holder(&fields)
         let environment = fields.optional("environment", .word(1...50)) ?? "production"
+        let limits = APIKeyLimits(
+            scopes: fields.optional("scopes", .list(.word(Permission.self), 1...50))?.map(\.rawValue),
+            networks: fields.optional("networks", .list(.network, 1...100)), models: fields.optional("models", .list(.pattern, 1...200)))
+        if limits.models != nil, case .project = holder {
+        } else if limits.models != nil {
+            fields.fault("models", .invalidValue, "goes with the keys of projects only")
+        }
         let expiresAt = fields.optional("expires_at", .instant)
         if let expiresAt, expiresAt <= exchange.now { fields.fault("expires_at", .outOfRange, "must be in the future") }
         try fields.finish()
         if case .project(let project) = holder { try await require(project, exchange) }
         let credential = exchange.credential
         let new = NewAPIKey(
-            id: APIKeyID(at: exchange.now), name: name, holder: holder, environment: environment, secret: APIKeySecret(),
+            id: APIKeyID(at: exchange.now), name: name, holder: holder, environment: environment, limits: limits, secret: APIKeySecret(),
             expiresAt: expiresAt, madeBy: credential.actor)
         let key = try await store.createAPIKey(new, of: exchange.organization) { key in
             guard credential.governs(key) else { throw AdminRefusal.roleNotYours }
@@ -107,12 +115,32 @@ extension APIKeyRecord {
             writer.field("role", role?.role.rawValue)
             writer.field("team", role?.team)
             writer.field("environment", environment)
+            writer.maybe("scopes", limits.scopes)
+            writer.maybe("networks", limits.networks)
+            writer.maybe("models", limits.models)
             writer.field("hint", hint)
+            writer.field("last_used_at", lastUsedAt)
             writer.field("expires_at", expiresAt)
             writer.field("revoked_at", revokedAt)
             writer.field("revision", revision)
             writer.field("created_at", createdAt)
             if let secret { writer.field("secret", secret.text) }
         }
+    }
+}
+
+extension FieldRule where Value == String {
+    /// A block of addresses, in the form in which it is compared.
+    fileprivate static var network: FieldRule {
+        text("a block of addresses such as 10.0.0.0/8", placeholder: "") { text in CIDR(text).map(\.description) }
+    }
+}
+
+extension JSONWriter {
+    /// A list, or null for no limit.
+    fileprivate mutating func maybe(_ name: StaticString, _ texts: [String]?) {
+        if let texts { return array(name, texts) }
+        self.name(name)
+        null()
     }
 }

@@ -36,10 +36,7 @@ public func buildServices(
     onRunning: @escaping @Sendable (Int) async -> Void = { _ in }
 ) throws -> [any Service] {
     let sealer = try Sealer(masterKey: settings.secretKey)
-    let allowed = try settings.allowTargets.map { text in
-        guard let block = CIDR(text) else { throw SettingsFault(description: "«\(text)» is no block of addresses such as 10.0.0.0/8") }
-        return block
-    }
+    let allowed = try blocks(settings.allowTargets)
     let outbound = OutboundClient(allowTargets: allowed, logger: logger)
     let pool = PostgresPool(settings.database, size: settings.poolSize, logger: logger)
     let tracer: (any Tracer)? = settings.traces ? LogTracer(logger: logger) : nil
@@ -53,10 +50,12 @@ public func buildServices(
     let upkeep = Upkeep(settings.database, now: now, logger: logger)
     let readiness = Readiness(settings.database, engineHindrance: { ledger.hindrance }, logger: logger)
     let open = OpenMetrics(store)
+    let keyUses = KeyUses(logger: logger) { try await store.noteUses($0) }
     let served = settings.hasBareRoute ? routes + [.bare] : routes
     let api = API(
         store: store, statements: Store(pool: statements, tracer: tracer),
-        authenticator: Authenticator { try await store.credential(sha256: $0) },
+        authenticator: Authenticator { try await store.credential(sha256: $0) }, trustedProxies: try blocks(settings.trustProxies),
+        keyUses: keyUses,
         journal: Journal(logger: logger, tracer: tracer),
         metrics: Metrics(
             http: HTTPMetrics(served),
@@ -68,9 +67,16 @@ public func buildServices(
         sealer: sealer, outbound: outbound, canMail: settings.mail != nil, wakeDispatcher: { dispatcher.wake() }, now: now)
     let bursts = BurstWatch(store: store, now: now, onNews: { dispatcher.wake() }, logger: logger)
     return [
-        pool, statements, upkeep, dispatcher, bursts, ledger,
+        pool, statements, upkeep, dispatcher, bursts, keyUses, ledger,
         buildApplication(api, served, host: settings.host, port: settings.port, logger: logger, onRunning: onRunning),
     ]
+}
+
+private func blocks(_ texts: [String]) throws -> [CIDR] {
+    try texts.map { text in
+        guard let block = CIDR(text) else { throw SettingsFault(description: "«\(text)» is no block of addresses such as 10.0.0.0/8") }
+        return block
+    }
 }
 
 /// The services as one group, which ends when a signal comes or `triggerGracefulShutdown()` is called. What lies `underneath`, such

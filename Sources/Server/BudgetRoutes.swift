@@ -123,7 +123,7 @@ extension API {
         return Response(status: .noContent)
     }
 
-    /// Every limit the budget has had, the newest first: the first entry is in force.
+    /// Every limit the budget has had, the newest first: the first one whose period is not over, or that is for no single period, is in force.
     @Sendable func listLimits(_ exchange: Exchange) async throws -> Response {
         var query = try exchange.query()
         let limit = PageQuery.limit(&query)
@@ -139,6 +139,7 @@ extension API {
                 writer.field("set_at", version.setAt)
                 writer.field("set_by", version.setBy)
                 writer.field("set_by_name", version.setByName)
+                writer.field("period_start", version.periodStart)
             }
         }
     }
@@ -159,20 +160,16 @@ extension API {
                 writer.field("subject", period.subject)
                 writer.field("period_start", period.periodStart)
                 writer.field("period_end", span.end)
-                writer.field("amount", budget.amount, in: budget.unit)
+                writer.field("amount", period.amount, in: budget.unit)
                 writer.field("settled", period.settled, in: budget.unit)
                 writer.field("held", period.held, in: budget.unit)
                 writer.field("burst", period.burst, in: budget.unit)
-                writer.field("remaining", max(.zero, budget.amount + period.burst - period.settled - period.held), in: budget.unit)
-                writer.field("over_committed", max(.zero, period.settled + period.held - period.burst - budget.amount), in: budget.unit)
+                writer.field("remaining", max(.zero, period.amount + period.burst - period.settled - period.held), in: budget.unit)
+                writer.field("over_committed", max(.zero, period.settled + period.held - period.burst - period.amount), in: budget.unit)
                 writer.field("overage", period.overage, in: budget.unit)
                 writer.field("final_calls", period.finalCalls)
-                writer.field("used_percent", usedPercent(settled: period.settled, amount: budget.amount))
+                writer.field("used_percent", usedPercent(settled: period.settled, amount: period.amount))
             }
         }
     }
-}
-
-extension Amount {
-    var isWhole: Bool { pico % Amount.picoPerWhole == 0 }
 }

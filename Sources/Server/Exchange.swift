@@ -10,8 +10,13 @@ import Store
 /// What Hummingbird carries along with a request.
 struct ServerContext: RequestContext {
     var coreContext: CoreRequestContextStorage
+    /// The address at the other end of the connection.
+    let peer: String?
 
-    init(source: ApplicationRequestContextSource) { coreContext = CoreRequestContextStorage(source: source) }
+    init(source: ApplicationRequestContextSource) {
+        coreContext = CoreRequestContextStorage(source: source)
+        peer = source.channel.remoteAddress?.ipAddress
+    }
 }
 
 struct Exchange: Sendable {

@@ -34,6 +34,7 @@ enum ProblemCode: String, CaseIterable, Sendable {
     case reservationUnknown = "reservation_unknown"
     case requestConflict = "request_conflict"
     case reservationResolved = "reservation_resolved"
+    case amountCommitted = "amount_committed"
     case burstTooLarge = "burst_too_large"
     case burstNoticeTooShort = "burst_notice_too_short"
     case tooManyOpenBursts = "too_many_open_bursts"
@@ -54,7 +55,7 @@ enum ProblemCode: String, CaseIterable, Sendable {
         case .notFound, .modelUnknown, .projectUnknown, .reservationUnknown: 404
         case .methodNotAllowed: 405
         case .nameTaken, .rankTaken, .emailTaken, .inUse, .archived, .laterPriceExists, .requestConflict, .reservationResolved,
-            .requestInFlight, .alreadyAllowed, .alreadyDecided, .limitReached:
+            .requestInFlight, .alreadyAllowed, .alreadyDecided, .limitReached, .amountCommitted:
             409
         case .tooManyOpenBursts, .tooManyBurstsInQuarter, .burstReviewOverdue, .burstNotNeeded, .burstNotOpen: 409
         case .revisionMismatch: 412
@@ -102,6 +103,7 @@ enum ProblemCode: String, CaseIterable, Sendable {
         case .reservationUnknown: "Unknown reservation"
         case .requestConflict: "The request id was used with other content"
         case .reservationResolved: "The reservation has ended otherwise"
+        case .amountCommitted: "The budget cannot spare it"
         case .burstTooLarge: "The burst is larger than a rail allows"
         case .burstNoticeTooShort: "The burst would start sooner than a rail allows"
         case .tooManyOpenBursts: "Too many bursts are open"

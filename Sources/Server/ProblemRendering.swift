@@ -48,6 +48,11 @@ extension Problem {
             self = .invalid(
                 "A field refers to something that does not exist.", status: 422,
                 faults: [FieldFault(pointer: pointer, code: .unknownReference, detail: "does not exist in this organization")])
+        case .unfit(let pointer, let cure):
+            self = .invalid(
+                "Faulty: \(pointer).", status: 422, faults: [FieldFault(pointer: pointer, code: .invalidValue, detail: cure)])
+        case .committed(let free, let unit):
+            self.init(.amountCommitted, "It can spare \(free.plain) \(unit == .usd ? "USD" : unit.rawValue): the rest is spent or held.")
         case .inUse(let detail): self.init(.inUse, detail)
         case .laterPriceExists: self.init(.laterPriceExists, "Prices are appended: one that begins then or later exists.")
         case .burst(let refusal, let unit): self.init(refused: refusal, unit: unit)

@@ -1,5 +1,6 @@
 /// Who may do what (design §10): the one table. A route names the permission it needs; nothing else decides.
 import Budgets
+import Outbound
 import Store
 
 /// What a route lets somebody do. The raw value is what an API key's `scopes` say.
@@ -103,8 +104,17 @@ enum Reach: Hashable, Sendable {
 }
 
 extension Credential {
+    /// Refuses a request from elsewhere than the key may be used from.
+    func requireNetwork(of client: @autoclosure () -> IPAddress?) throws(Problem) {
+        guard let networks = limits.networks else { return }
+        let address = client()
+        if let address, networks.contains(where: { CIDR($0)?.contains(address) ?? false }) { return }
+        throw Problem(.forbidden, "This API key may not be used from \(address?.description ?? "here").")
+    }
+
     /// How far this credential may do that; nil for not at all.
     func reach(_ permission: Permission) -> Reach? {
+        if let scopes = limits.scopes, !scopes.contains(permission.rawValue) { return nil }
         if project != nil { return projectPermissions.contains(permission) ? .everything : nil }
         let grants = roles.filter { permissions[$0.role]?.contains(permission) ?? false }
         guard !grants.isEmpty else { return nil }
@@ -157,8 +167,20 @@ extension Credential {
     /// Whether this credential may make, change, rotate or revoke that key: one of a project within its reach, one with roles that
     /// it governs, or one of its own user's.
     func governs(_ key: APIKeyRecord) -> Bool {
+        guard limits.cover(key.limits) else { return false }
         if key.project != nil { return !roles.contains { $0.role == .operator } }
         if let user, key.user == user { return true }
         return key.roles.allSatisfy(governs)
+    }
+}
+
+extension APIKeyLimits {
+    /// Whether a key with those limits can do nothing that one with these cannot: no key makes one that reaches further.
+    fileprivate func cover(_ other: APIKeyLimits) -> Bool {
+        func isWithin(_ own: [String]?, _ others: [String]?) -> Bool {
+            guard let own else { return true }
+            return others.map { Set($0).isSubset(of: own) } ?? false
+        }
+        return isWithin(scopes, other.scopes) && isWithin(networks, other.networks)
     }
 }

@@ -34,6 +34,8 @@ struct Route: Sendable {
         if case .needs(let permission) = access {
             credential = try await api.authenticator.credential(of: request.headers[.authorization], cached: permission == .call)
             asked.credential = credential
+            try credential.requireNetwork(of: context.client(of: request, trusting: api.trustedProxies))
+            api.keyUses.note(credential, at: api.now())
             guard let permitted = credential.reach(permission) else { throw Problem(.forbidden, "This API key may not do that.") }
             reach = permitted
             try await api.check(reach, id: context.parameters.get("id"), of: credential)

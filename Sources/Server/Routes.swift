@@ -87,6 +87,13 @@ let routes: [Route] = [
     Route(.get, "/v1/burst-rails", .needs(.readStructure), API.readBurstRails),
     Route(.put, "/v1/burst-rails", .needs(.changeOrganization), API.replaceBurstRails),
 
+    Route(.post, "/v1/reallocations", .needs(.changeBudgets), API.requestReallocation),
+    Route(.get, "/v1/reallocations", .needs(.readStructure), API.listReallocations),
+    Route(.get, "/v1/reallocations/{id}", .needs(.readStructure), API.readReallocation),
+    Route(.post, "/v1/reallocations/{id}/approve", .needs(.changeBudgets), API.approveReallocation),
+    Route(.post, "/v1/reallocations/{id}/deny", .needs(.changeBudgets), API.denyReallocation),
+    Route(.post, "/v1/reallocations/{id}/withdraw", .needs(.changeBudgets), API.withdrawReallocation),
+
     // Calls
     Route(.post, "/v1/reservations", .needs(.call), API.reserve),
     Route(.get, "/v1/reservations/{id}", .needs(.readReservations), API.readReservation),
@@ -127,6 +134,7 @@ let routes: [Route] = [
     // Insight
     Route(.get, "/v1/audit-events", .needs(.readAudit), API.listAuditEvents),
     Route(.get, "/v1/audit-events/export", .needs(.readAudit), API.exportAuditEvents),
+    Route(.get, "/v1/reports/budget-review", .needs(.readSpend), API.reviewBudgets),
     Route(.get, "/v1/reports/spend", .needs(.readStatements), API.reportSpend),
 
     // Operations

@@ -22,6 +22,8 @@ public struct ServerSettings: Sendable {
     public var secretKey: [UInt8]
     /// CIDR blocks where endpoints may be private or plain http (design §10).
     public var allowTargets: [String] = []
+    /// CIDR blocks of proxies that are believed whom they speak for (`X-Forwarded-For`).
+    public var trustProxies: [String] = []
     /// How people reach this server, for links in alerts; nil: no links.
     public var publicURL: String?
     /// The server that takes e-mail to endpoints; nil: no e-mail.

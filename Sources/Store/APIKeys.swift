@@ -13,7 +13,10 @@ public struct APIKeyRecord: Sendable {
     /// The key's own role, or its user's roles.
     public let roles: [RoleGrant]
     public let environment: String
+    public let limits: APIKeyLimits
     public let hint: String
+    /// Up to a minute or so ago; nil: never.
+    public let lastUsedAt: Instant?
     public var expiresAt: Instant?
     public let revokedAt: Instant?
     public let revision: Int64
@@ -23,10 +26,16 @@ public struct APIKeyRecord: Sendable {
         let roleName: String?
         let team: TeamID?
         let userRoles: JSONB?
-        (id, name, project, user, roleName, team, userRoles, environment, hint, expiresAt, revokedAt, revision, createdAt) = try row.decode(
+        var limits = APIKeyLimits()
+        (
+            id, name, project, user, roleName, team, userRoles, environment, hint, expiresAt, revokedAt, revision, createdAt, limits.scopes,
+            limits.networks, limits.models, lastUsedAt
+        ) = try row.decode(
             as: (
-                APIKeyID, String, ProjectID?, UserID?, String?, TeamID?, JSONB?, String, String, Instant?, Instant?, Int64, Instant
+                APIKeyID, String, ProjectID?, UserID?, String?, TeamID?, JSONB?, String, String, Instant?, Instant?, Int64, Instant,
+                [String]?, [String]?, [String]?, Instant?
             ).self)
+        self.limits = limits
         role = roleName.flatMap(Role.init).flatMap { RoleGrant($0, on: team) }
         if let userRoles { roles = try [RoleGrant](column: userRoles) } else { roles = role.map { [$0] } ?? [] }
     }
@@ -44,19 +53,21 @@ public struct NewAPIKey: Sendable {
     public let name: String
     public let holder: Holder
     public let environment: String
+    public let limits: APIKeyLimits
     public let secret: APIKeySecret
     public let expiresAt: Instant?
     /// The `actor` of the credential that makes it; nil at the command line.
     public let madeBy: String?
 
     public init(
-        id: APIKeyID, name: String, holder: Holder, environment: String = "production", secret: APIKeySecret, expiresAt: Instant? = nil,
-        madeBy: String? = nil
+        id: APIKeyID, name: String, holder: Holder, environment: String = "production", limits: APIKeyLimits = APIKeyLimits(),
+        secret: APIKeySecret, expiresAt: Instant? = nil, madeBy: String? = nil
     ) {
         self.id = id
         self.name = name
         self.holder = holder
         self.environment = environment
+        self.limits = limits
         self.secret = secret
         self.expiresAt = expiresAt
         self.madeBy = madeBy
@@ -96,8 +107,9 @@ extension Store {
             let result = try connection.query(
                 """
                 SELECT k.id, k.name, k.project_id, k.user_id, k.role, k.team_id, u.roles, k.environment, k.secret_hint, k.expires_at,
-                       k.revoked_at, k.revision, k.created_at
+                       k.revoked_at, k.revision, k.created_at, k.scopes, k.networks, k.models, l.last_used_at
                 FROM api_keys AS k
+                LEFT JOIN api_key_uses AS l ON l.organization_id = k.organization_id AND l.api_key_id = k.id
                 LEFT JOIN users AS u ON u.organization_id = k.organization_id AND u.id = k.user_id
                 LEFT JOIN projects AS p ON p.organization_id = k.organization_id AND p.id = k.project_id
                 WHERE k.organization_id = \(organization) AND k.id > \(after)
@@ -163,9 +175,9 @@ extension Store {
                 """
                 INSERT INTO api_keys
                     (organization_id, id, name, project_id, user_id, role, team_id, environment, secret_sha256, secret_hint, expires_at,
-                     origin_id, made_by)
+                     origin_id, made_by, scopes, networks, models)
                 SELECT organization_id, \(successor), name, project_id, user_id, role, team_id, environment, \(Bytea(secret.sha256)),
-                       \(secret.hint), \(old.expiresAt), coalesce(origin_id, id), made_by
+                       \(secret.hint), \(old.expiresAt), coalesce(origin_id, id), made_by, scopes, networks, models
                 FROM api_keys WHERE organization_id = \(organization) AND id = \(id)
                 """)
             return try Store.apiKey(successor, of: organization, connection)
@@ -178,8 +190,10 @@ extension Store {
         let result = try connection.query(
             """
             SELECT k.id, k.name, k.project_id, k.user_id, k.role, k.team_id, u.roles, k.environment, k.secret_hint, k.expires_at,
-                   k.revoked_at, k.revision, k.created_at
-            FROM api_keys AS k LEFT JOIN users AS u ON u.organization_id = k.organization_id AND u.id = k.user_id
+                   k.revoked_at, k.revision, k.created_at, k.scopes, k.networks, k.models, l.last_used_at
+            FROM api_keys AS k
+            LEFT JOIN api_key_uses AS l ON l.organization_id = k.organization_id AND l.api_key_id = k.id
+            LEFT JOIN users AS u ON u.organization_id = k.organization_id AND u.id = k.user_id
             WHERE k.organization_id = \(organization) AND k.id = \(id)
             """)
         guard let row = result.rows.first else { throw AdminRefusal.notFound }
@@ -195,9 +209,11 @@ extension Store {
         }
         return """
             INSERT INTO api_keys
-                (organization_id, id, name, project_id, user_id, role, team_id, environment, secret_sha256, secret_hint, expires_at, made_by)
+                (organization_id, id, name, project_id, user_id, role, team_id, environment, secret_sha256, secret_hint, expires_at, made_by,
+                 scopes, networks, models)
             VALUES (\(organization), \(key.id), \(key.name), \(project), \(user), \(grant?.role.rawValue), \(grant?.team),
-                    \(key.environment), \(Bytea(key.secret.sha256)), \(key.secret.hint), \(key.expiresAt), \(key.madeBy))
+                    \(key.environment), \(Bytea(key.secret.sha256)), \(key.secret.hint), \(key.expiresAt), \(key.madeBy),
+                    \(key.limits.scopes), \(key.limits.networks), \(key.limits.models))
             """
     }
 }

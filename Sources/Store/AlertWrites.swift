@@ -79,7 +79,7 @@ public enum AlertWrites {
              review_at, created_at)
         SELECT * FROM unnest(\(rows.map(\.organization)), \(rows.map(\.id)), \(rows.map(\.alert.budget.id)),
             \(rows.map(\.alert.counter.subject)), \(rows.map(\.alert.counter.periodStart)), \(rows.map(\.alert.budget.limitVersion)),
-            \(rows.map(\.threshold)), \(rows.map(\.thresholdAmount)), \(rows.map(\.alert.settled)), \(rows.map(\.alert.budget.amount)),
+            \(rows.map(\.threshold)), \(rows.map(\.thresholdAmount)), \(rows.map(\.alert.settled)), \(rows.map(\.alert.amount)),
             \(rows.map(\.event)), \(rows.map(\.reviewAt)), \(rows.map(\.alert.at)))
         ON CONFLICT ON CONSTRAINT law_7_one_alert DO NOTHING
         """

@@ -27,6 +27,8 @@ public struct BudgetEventBody: Sendable {
         self.at = at
     }
 
+    private var amount: Amount { budget.amount(from: counter.periodStart) }
+
     /// Events of one topic are about the same counter: a later one replaces what has not arrived.
     public var topic: String { "\(counter.budget)/\(counter.periodStart.rfc3339)/\(counter.subject)" }
 
@@ -56,11 +58,11 @@ public struct BudgetEventBody: Sendable {
             particulars(&writer)
             writer.field("period_start", span.start.rfc3339)
             writer.field("resets_at", span.end?.rfc3339)
-            writer.field("amount", budget.amount.description)
+            writer.field("amount", amount.description)
             writer.field("settled", settled.description)
-            writer.field("remaining", max(.zero, budget.amount - settled).description)
-            writer.field("used_percent", usedPercent(settled: settled, amount: budget.amount))
-            let projection = Projection(settled: settled, amount: budget.amount, span: span, at: at)
+            writer.field("remaining", max(.zero, amount - settled).description)
+            writer.field("used_percent", usedPercent(settled: settled, amount: amount))
+            let projection = Projection(settled: settled, amount: amount, span: span, at: at)
             writer.field("projected", projection?.total.description)
             writer.field("exhausts_at", projection?.exhaustsAt?.rfc3339)
             writer.field("consequence", type == .recovered ? "calls_admitted" : consequence)
@@ -75,7 +77,7 @@ public struct BudgetEventBody: Sendable {
     /// What happens to calls from here on.
     private var consequence: String {
         guard budget.enforcement == .block else { return "none" }
-        return settled >= budget.amount ? "calls_refused" : "calls_refused_at_100_percent"
+        return settled >= amount ? "calls_refused" : "calls_refused_at_100_percent"
     }
 
     private func writeScope(_ writer: inout JSONWriter) {

@@ -10,10 +10,12 @@ public struct BudgetLimitRecord: Sendable {
     /// The API key that set it, and its name as it is now.
     public let setBy: APIKeyID
     public let setByName: String?
+    /// The start of the one period that it is for; nil: it holds until another one is set.
+    public let periodStart: Instant?
 
     init(_ row: Row) throws(PostgresError) {
-        (version, amount, thresholds, setAt, setBy, setByName) = try row.decode(
-            as: (Int64, Amount, [Int64], Instant, APIKeyID, String?).self)
+        (version, amount, thresholds, setAt, setBy, setByName, periodStart) = try row.decode(
+            as: (Int64, Amount, [Int64], Instant, APIKeyID, String?, Instant?).self)
     }
 }
 
@@ -26,7 +28,7 @@ extension Store {
             let budget = try Store.budget(id, of: organization, connection)
             let result = try connection.query(
                 """
-                SELECT l.limit_version, l.amount, l.thresholds, l.set_at, l.set_by, k.name
+                SELECT l.limit_version, l.amount, l.thresholds, l.set_at, l.set_by, k.name, l.period_start
                 FROM budget_limits AS l LEFT JOIN api_keys AS k ON k.organization_id = l.organization_id AND k.id = l.set_by
                 WHERE l.organization_id = \(organization) AND l.budget_id = \(id) AND l.limit_version < \(before ?? .max)
                 ORDER BY l.limit_version DESC LIMIT \(limit + 1)
@@ -46,6 +48,7 @@ extension Store {
         return try await read { connection in
             let zone = Zone(try Store.organization(organization, connection).timeZone) ?? .utc
             let starts = single.map { $0.rule.span(containing: now, in: zone).start }
+            let shifts = try BudgetShifts.decode(connection.query(BudgetShifts.query(of: single.map(\.id), in: organization)))
             let result = try connection.query(
                 """
                 SELECT p.budget_id, p.settled + p.held - p.burst FROM unnest(\(single.map(\.id)), \(starts)) AS now (budget_id, period_start)
@@ -58,7 +61,9 @@ extension Store {
                 committed[id] = amount
             }
             return Dictionary(
-                uniqueKeysWithValues: single.map { ($0.id, max(.zero, (committed[$0.id] ?? .zero) - $0.amount)) })
+                uniqueKeysWithValues: zip(single, starts).map { budget, start in
+                    (budget.id, max(.zero, (committed[budget.id] ?? .zero) - budget.amount(from: start, shifts[budget.id])))
+                })
         }
     }
 }

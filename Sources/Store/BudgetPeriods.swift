@@ -11,10 +11,14 @@ public struct BudgetPeriodRecord: Sendable {
     public let burst: Amount
     public let overage: Amount
     public let finalCalls: Int64
+    /// What the budget has in this period now: what was moved for it alone is in it.
+    public let amount: Amount
 
-    init(_ row: Row) throws(PostgresError) {
-        (subject, periodStart, settled, held, burst, overage, finalCalls) = try row.decode(
-            as: (String, Instant, Amount, Amount, Amount, Amount, Int64).self)
+    init(_ row: Row, budgetAmount: Amount) throws(PostgresError) {
+        let shift: Amount?
+        (subject, periodStart, settled, held, burst, overage, finalCalls, shift) = try row.decode(
+            as: (String, Instant, Amount, Amount, Amount, Amount, Int64, Amount?).self)
+        amount = max(.zero, budgetAmount + (shift ?? .zero))
     }
 }
 
@@ -39,13 +43,14 @@ extension Store {
             let timeZone = try Store.organization(organization, connection).timeZone
             let result = try connection.query(
                 """
-                SELECT subject, period_start, settled, held, burst, overage, final_calls FROM budget_periods
-                WHERE organization_id = \(organization) AND budget_id = \(id)
-                  AND (\(after?.periodStart)::timestamptz IS NULL OR period_start < \(after?.periodStart)
-                       OR (period_start = \(after?.periodStart) AND subject > \(after?.subject)))
-                ORDER BY period_start DESC, subject LIMIT \(limit + 1)
+                SELECT p.subject, p.period_start, p.settled, p.held, p.burst, p.overage, p.final_calls, s.amount
+                FROM budget_periods AS p LEFT JOIN budget_shifts AS s USING (organization_id, budget_id, period_start)
+                WHERE p.organization_id = \(organization) AND p.budget_id = \(id)
+                  AND (\(after?.periodStart)::timestamptz IS NULL OR p.period_start < \(after?.periodStart)
+                       OR (p.period_start = \(after?.periodStart) AND p.subject > \(after?.subject)))
+                ORDER BY p.period_start DESC, p.subject LIMIT \(limit + 1)
                 """)
-            let page = Page(try result.rows.map(BudgetPeriodRecord.init), limit: limit) { period in
+            let page = Page(try result.rows.map { try BudgetPeriodRecord($0, budgetAmount: budget.amount) }, limit: limit) { period in
                 BudgetPeriodCursor(periodStart: period.periodStart, subject: period.subject)
             }
             return (budget, timeZone, page)

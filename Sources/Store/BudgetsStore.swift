@@ -224,7 +224,7 @@ extension Store {
         return try BudgetRecord(row)
     }
 
-    /// Records the limit as the budget's row now has it.
+    /// Records the limit as the budget's row now has it, for good.
     static func limit(of id: BudgetID, in organization: OrganizationID, setBy: APIKeyID) -> Query {
         """
         INSERT INTO budget_limits (organization_id, budget_id, limit_version, amount, thresholds, threshold_amounts, set_by)

@@ -25,7 +25,7 @@ public enum ConfigurationReads {
             WHERE organization_id = \(id) AND archived_at IS NULL
             """,
             """
-            SELECT id, name, project_id, environment, expires_at, revoked_at IS NOT NULL FROM api_keys
+            SELECT id, name, project_id, environment, expires_at, revoked_at IS NOT NULL, models FROM api_keys
             WHERE organization_id = \(id) AND revoked_at IS NULL
             """,
             """
@@ -40,6 +40,10 @@ public enum ConfigurationReads {
             """
             SELECT project_id, tier_id, model, ends_at FROM access_grants
             WHERE organization_id = \(id) AND revoked_at IS NULL AND ends_at > now()
+            """,
+            """
+            SELECT budget_id, period_start, amount FROM budget_shifts
+            WHERE organization_id = \(id) AND (period_end IS NULL OR period_end > now() - \(pricesKept)::text::interval)
             """,
             TagPolicy.query(id),
         ]
@@ -115,16 +119,19 @@ public enum ConfigurationReads {
         }
         var apiKeys: [APIKey] = []
         for row in results[4].rows {
-            let (id, name, project, environment, expires, revoked) = try row.decode(
-                as: (APIKeyID, String, ProjectID?, String, Instant?, Bool).self)
+            let (id, name, project, environment, expires, revoked, models) = try row.decode(
+                as: (APIKeyID, String, ProjectID?, String, Instant?, Bool, [String]?).self)
             apiKeys.append(
-                APIKey(id: id, name: name, project: project, environment: environment, expiresAt: expires, isRevoked: revoked))
+                APIKey(
+                    id: id, name: name, project: project, environment: environment, expiresAt: expires, isRevoked: revoked,
+                    models: models.map { $0.compactMap { Pattern($0) } }))
         }
         var budgets: [Budget] = []
         let bursts = try decodeBursts(results[6])
-        for row in results[5].rows { budgets.append(try decodeBudget(row, bursts)) }
+        let shifts = try BudgetShifts.decode(results[8])
+        for row in results[5].rows { budgets.append(try decodeBudget(row, bursts, shifts)) }
         var tagPolicy = TagPolicy()
-        if let row = results[8].rows.first { tagPolicy = try TagPolicy(row) }
+        if let row = results[9].rows.first { tagPolicy = try TagPolicy(row) }
         return Configuration(
             organization: organization, organizationName: name, zone: zone, version: version, teamNames: teamNames, projects: projects,
             tiers: tiers, apiKeys: apiKeys, ownCatalogue: own.catalogue(), contracts: own.contracts(over: platform),
@@ -156,7 +163,9 @@ public enum ConfigurationReads {
         return bursts
     }
 
-    private static func decodeBudget(_ row: Row, _ bursts: [BudgetID: [BurstGrant]]) throws(PostgresError) -> Budget {
+    private static func decodeBudget(
+        _ row: Row, _ bursts: [BudgetID: [BurstGrant]], _ shifts: BudgetShifts.ByBudget
+    ) throws(PostgresError) -> Budget {
         let columns = try row.decode(
             as: (
                 BudgetID, String, TeamID?, ProjectID?, JSONB, String?, String, String,
@@ -174,7 +183,7 @@ public enum ConfigurationReads {
         if let column = columns.19 { finalCall = try FinalCall(column: column) }
         return Budget(
             id: columns.0, name: columns.1, scope: scope, match: match, per: columns.5.flatMap { BudgetPer(rawValue: $0) }, unit: unit,
-            rule: rule, amount: columns.10,
+            rule: rule, amount: columns.10, shifts: shifts[columns.0] ?? [:],
             thresholds: columns.11.map { Int($0) }, thresholdAmounts: columns.17, limitVersion: columns.12, enforcement: enforcement,
             activeFrom: columns.14, activeTo: columns.15, isArchived: columns.16, bursts: bursts[columns.0] ?? [], degrade: degrade,
             finalCall: finalCall, tier: columns.20)

@@ -16,10 +16,11 @@ public struct Credential: Hashable, Sendable {
     public let actor: String
     /// Who made the key: a person does not become two by making one.
     public let madeBy: String?
+    public let limits: APIKeyLimits
 
     public init(
         organization: OrganizationID, apiKey: APIKeyID, project: ProjectID? = nil, user: UserID? = nil, roles: [RoleGrant] = [],
-        origin: APIKeyID? = nil, madeBy: String? = nil
+        origin: APIKeyID? = nil, madeBy: String? = nil, limits: APIKeyLimits = APIKeyLimits()
     ) {
         self.organization = organization
         self.apiKey = apiKey
@@ -28,6 +29,7 @@ public struct Credential: Hashable, Sendable {
         self.roles = roles
         actor = user?.description ?? (origin ?? apiKey).description
         self.madeBy = madeBy
+        self.limits = limits
     }
 }
 
@@ -37,7 +39,8 @@ extension Store {
         try await read { connection in
             let result = try connection.query(
                 """
-                SELECT k.organization_id, k.id, k.project_id, k.user_id, k.role, k.team_id, u.roles, k.origin_id, k.made_by
+                SELECT k.organization_id, k.id, k.project_id, k.user_id, k.role, k.team_id, u.roles, k.origin_id, k.made_by,
+                       k.scopes, k.networks, k.models
                 FROM api_keys AS k
                 JOIN organizations AS o ON o.organization_id = k.organization_id
                 LEFT JOIN users AS u ON u.organization_id = k.organization_id AND u.id = k.user_id
@@ -45,12 +48,16 @@ extension Store {
                   AND o.archived_at IS NULL AND u.archived_at IS NULL
                 """)
             guard let row = result.rows.first else { return nil }
-            let (organization, key, project, user, role, team, userRoles, origin, madeBy) = try row.decode(
-                as: (OrganizationID, APIKeyID, ProjectID?, UserID?, String?, TeamID?, JSONB?, APIKeyID?, String?).self)
+            let (organization, key, project, user, role, team, userRoles, origin, madeBy, scopes, networks, models) = try row.decode(
+                as: (
+                    OrganizationID, APIKeyID, ProjectID?, UserID?, String?, TeamID?, JSONB?, APIKeyID?, String?, [String]?, [String]?,
+                    [String]?
+                ).self)
             let own = role.flatMap(Role.init).flatMap { RoleGrant($0, on: team) }
             let roles = try userRoles.map { (column) throws(PostgresError) in try [RoleGrant](column: column) } ?? own.map { [$0] } ?? []
             return Credential(
-                organization: organization, apiKey: key, project: project, user: user, roles: roles, origin: origin, madeBy: madeBy)
+                organization: organization, apiKey: key, project: project, user: user, roles: roles, origin: origin, madeBy: madeBy,
+                limits: APIKeyLimits(scopes: scopes, networks: networks, models: models))
         }
     }
 }

@@ -17,6 +17,8 @@ public enum EventType: String, Sendable, CaseIterable {
     case burstReviewDue = "burst.review_due"
     case accessRequested = "access.requested"
     case accessDecided = "access.decided"
+    case reallocationRequested = "reallocation.requested"
+    case reallocationDecided = "reallocation.decided"
     case statementClosed = "statement.closed"
     case endpointDisabled = "endpoint.disabled"
     case endpointTest = "endpoint.test"

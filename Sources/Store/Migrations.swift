@@ -41,8 +41,10 @@ public struct Migration: Sendable, Equatable {
         Migration(version: 10, name: "0010_access", sql: text(PackageResources._010_access_sql)),
         Migration(version: 11, name: "0011_event_concerns", sql: text(PackageResources._011_event_concerns_sql)),
         Migration(version: 12, name: "0012_entry_kinds", sql: text(PackageResources._012_entry_kinds_sql)),
-        Migration(version: 13, name: "0013_catalogue", sql: text(PackageResources._013_catalogue_sql)),
-        Migration(version: 14, name: "0014_attribution", sql: text(PackageResources._014_attribution_sql)),
+        Migration(version: 13, name: "0013_reallocations", sql: text(PackageResources._013_reallocations_sql)),
+        Migration(version: 14, name: "0014_api_key_limits", sql: text(PackageResources._014_api_key_limits_sql)),
+        Migration(version: 15, name: "0015_catalogue", sql: text(PackageResources._015_catalogue_sql)),
+        Migration(version: 16, name: "0016_attribution", sql: text(PackageResources._016_attribution_sql)),
     ]
 
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

@@ -45,6 +45,14 @@ extension Store {
                 WHERE r.organization_id = \(organization) AND r.id = \(id)
                 """
         }
+        if let id = ReallocationID(text) {
+            return """
+                SELECT coalesce(b.team_id, p.team_id) FROM reallocations AS r
+                JOIN budgets AS b ON b.organization_id = r.organization_id AND b.id IN (r.from_budget_id, r.to_budget_id)
+                LEFT JOIN projects AS p ON p.organization_id = b.organization_id AND p.id = b.project_id
+                WHERE r.organization_id = \(organization) AND r.id = \(id)
+                """
+        }
         if let id = AccessRequestID(text) {
             return """
                 SELECT p.team_id FROM access_requests AS r

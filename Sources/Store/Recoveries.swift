@@ -40,7 +40,10 @@ extension Store {
     private static func dueForReview(at now: Instant) -> Query {
         """
         SELECT o.organization_id, o.name, o.time_zone, b.id, b.name, b.team_id, b.project_id, coalesce(t.name, r.name), r.team_id, b.unit,
-               b.period, b.anchor_day, b.anchor_month, b.amount, b.limit_version, b.enforcement, b.archived_at IS NOT NULL, due.subject,
+               b.period, b.anchor_day, b.anchor_month,
+               greatest(0, b.amount + coalesce((SELECT s.amount FROM budget_shifts AS s
+                   WHERE s.organization_id = b.organization_id AND s.budget_id = b.id AND s.period_start = due.period_start), 0)),
+               b.limit_version, b.enforcement, b.archived_at IS NOT NULL, due.subject,
                due.period_start, coalesce(max(c.settled), 0), array_agg(DISTINCT a.threshold), array_agg(DISTINCT a.event_id),
                coalesce(bool_or(g.gives_room), false), min(g.next_start)
         FROM (SELECT DISTINCT organization_id, budget_id, subject, period_start FROM (
@@ -64,7 +67,7 @@ extension Store {
     }
 }
 
-/// Everything told of one counter that has not been ended, with the budget as it is now.
+/// Everything told of one counter that has not been ended, with the budget as it is now: its amount that of the counter's period.
 private struct OpenAlerts {
     let organization: (id: OrganizationID, name: String, zone: Zone)
     let budget: Budget

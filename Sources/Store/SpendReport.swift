@@ -37,17 +37,25 @@ extension Store {
         return try await pool.withConnection { connection in
             try connection.transaction { connection in
                 try connection.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                let position = try RollUps.decodePosition(try connection.query(RollUps.position(organization)))
-                let rows = try connection.query(SpendReport.query(organization, spans, dimensions, position)).rows
-                guard rows.count <= Store.maximumSpendRows else { return nil }
-                return try rows.map { row in
-                    let (span, first, second, firstName, secondName, calls, cost) = try row.decode(
-                        as: (Int64, String, String, String?, String?, Int64, Money).self)
-                    return SpendRow(
-                        span: Int(span), values: Array([first, second].prefix(dimensions.count)),
-                        names: Array([firstName, secondName].prefix(dimensions.count)), calls: calls, cost: cost)
-                }
+                return try Store.spend(of: organization, in: spans, by: dimensions, connection)
             }
+        }
+    }
+
+    /// The same in the snapshot of a transaction that the connection is in.
+    static func spend(
+        of organization: OrganizationID, in spans: [StatementSpan], by dimensions: [SpendDimension],
+        _ connection: isolated PostgresConnection
+    ) throws -> [SpendRow]? {
+        let position = try RollUps.decodePosition(try connection.query(RollUps.position(organization)))
+        let rows = try connection.query(SpendReport.query(organization, spans, dimensions, position)).rows
+        guard rows.count <= Store.maximumSpendRows else { return nil }
+        return try rows.map { row in
+            let (span, first, second, firstName, secondName, calls, cost) = try row.decode(
+                as: (Int64, String, String, String?, String?, Int64, Money).self)
+            return SpendRow(
+                span: Int(span), values: Array([first, second].prefix(dimensions.count)),
+                names: Array([firstName, secondName].prefix(dimensions.count)), calls: calls, cost: cost)
         }
     }
 }

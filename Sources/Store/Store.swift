@@ -125,6 +125,10 @@ public enum AdminRefusal: Error, Hashable, Sendable {
     case alreadyDecided(String)
     /// A bound on how many there may be (law 11).
     case tooMany(String, Int)
+    /// The body's field at this pointer names something that cannot be taken for this; the text says what could.
+    case unfit(pointer: String, String)
+    /// So much is neither spent nor held, and less than what was to be taken.
+    case committed(free: Amount, unit: BudgetUnit)
     /// Another user has this address.
     case emailTaken
 

@@ -31,6 +31,12 @@ struct ServeOptions: ParsableArguments {
     var allowTargets: [String] = []
 
     @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Networks of proxies that are believed whom they speak for: API keys may be bound to networks.", valueName: "cidr"))
+    var trustProxies: [String] = []
+
+    @Option(
         help: ArgumentHelp(
             "The mail server that takes alerts by e-mail: smtp://host:587, with STARTTLS, or smtps://host:465.",
             discussion: "With --smtp-sender, and for a login BURSAR_SMTP_USER and BURSAR_SMTP_PASSWORD.", valueName: "url"))
@@ -67,9 +73,9 @@ struct ServeOptions: ParsableArguments {
         for (key, value) in texts { if let value { flags[key] = ConfigValue(.string(value), isSecret: false) } }
         let numbers = ["port": port, "pool_size": poolSize, "lanes": lanes, "sweep_interval": sweepInterval]
         for (key, value) in numbers { if let value { flags[key] = ConfigValue(.int(value), isSecret: false) } }
-        if !allowTargets.isEmpty {
-            let networks = allowTargets.flatMap { $0.split(separator: ",").map(String.init) }
-            flags["allow_targets"] = ConfigValue(.stringArray(networks), isSecret: false)
+        for (key, blocks) in ["allow_targets": allowTargets, "trust_proxies": trustProxies] where !blocks.isEmpty {
+            let networks = blocks.flatMap { $0.split(separator: ",").map(String.init) }
+            flags[key] = ConfigValue(.stringArray(networks), isSecret: false)
         }
         return flags
     }
@@ -113,10 +119,8 @@ struct FoundSettings: Sendable {
         guard let logLevel = Logger.Level(rawValue: level) else { throw CommandError("log_level \(level) is no level") }
         values.logLevel = logLevel
         values.traces = take("trace", try layers.bool("trace"), values.traces)
-        let networks = try layers.strings("allow_targets")
-        values.allowTargets = networks?.value ?? []
-        lines.append(
-            Line(name: "allow_targets", value: values.allowTargets.joined(separator: ","), source: networks?.source ?? "default"))
+        values.allowTargets = try take("allow_targets", layers.strings("allow_targets"))
+        values.trustProxies = try take("trust_proxies", layers.strings("trust_proxies"))
         values.mail = try takeMail(layers)
         let url = try layers.string("public_url")
         values.publicURL = url?.value
@@ -147,6 +151,12 @@ struct FoundSettings: Sendable {
         let value = found?.value ?? fallback
         lines.append(Line(name: name, value: "\(value)", source: found?.source ?? "default"))
         return value
+    }
+
+    private mutating func take(_ name: String, _ found: ConfigurationLayers.Found<[String]>?) -> [String] {
+        let networks = found?.value ?? []
+        lines.append(Line(name: name, value: networks.joined(separator: ","), source: found?.source ?? "default"))
+        return networks
     }
 
     private mutating func take(

@@ -23,6 +23,12 @@ import Yams
         #expect(Set(codes ?? []) == Set(ProblemCode.allCases.map(\.rawValue)))
     }
 
+    @Test("the document names exactly the scopes there are")
+    func scopesAgree() throws {
+        let scopes = try Contract().at("components", "schemas", "APIKeyScope", "enum") as? [String]
+        #expect(Set(scopes ?? []) == Set(Permission.allCases.map(\.rawValue)))
+    }
+
     @Test("routes that need no key say so, and no others")
     func securityAgrees() throws {
         let contract = try Contract()

@@ -157,6 +157,7 @@ extension HTTPTests {
                 })
             let api = API(
                 store: store, statements: store, authenticator: Authenticator { try await store.credential(sha256: $0) },
+                trustedProxies: [], keyUses: KeyUses(logger: testLogger) { _ in },
                 journal: Journal(logger: testLogger), metrics: Metrics(http: HTTPMetrics(routes), sources: []), engine: engine,
                 hindrance: { nil },
                 sealer: try Sealer(masterKey: Array(repeating: 7, count: 32)),

@@ -25,7 +25,13 @@ import Testing
         ),
         (.post, "/v1/users", ["name": "N", "email": "n@example.com", "roles": [["role": "lead", "team": "$team"], ["role": "finance"]]]),
         (.patch, "/v1/users/$user", ["name": "N", "email": "m@example.com", "roles": [["role": "auditor"]]]),
-        (.post, "/v1/api-keys", ["name": "N", "project": "$project", "environment": "staging", "expires_at": "2099-01-01T00:00:00Z"]),
+        (
+            .post, "/v1/api-keys",
+            [
+                "name": "N", "project": "$project", "environment": "staging", "scopes": ["calls:write"], "networks": ["10.0.0.0/8"],
+                "models": ["model-*"], "expires_at": "2099-01-01T00:00:00Z",
+            ]
+        ),
         (.patch, "/v1/api-keys/$key", ["name": "N", "expires_at": "2099-01-01T00:00:00Z"]),
         (.post, "/v1/api-keys/$key/rotate", ["overlap_seconds": 60]),
         (
@@ -117,6 +123,11 @@ import Testing
         (.post, "/v1/adjustments/$adjustment/approve", ["reason": "N"]), (.post, "/v1/adjustments/$denied/deny", ["reason": "N"]),
         (.post, "/v1/adjustments/$booked/reverse", ["reason": "N"]), (.put, "/v1/burst-rails", rails),
         (.put, "/v1/budgets/$budget/burst-rails", rails),
+        (
+            .post, "/v1/reallocations",
+            ["from": "$budget", "to": "$second", "amount": "1.5", "lasting": "this_period", "reason": "N"]
+        ),
+        (.post, "/v1/reallocations/$reallocation/deny", ["reason": "N"]),
         (
             .post, "/v1/reservations",
             [
@@ -257,6 +268,7 @@ import Testing
         "/v1/teams?limit=0", "/v1/teams?limit=201", "/v1/teams?limit=x", "/v1/teams?cursor=x", "/v1/teams?cursor=%FF", "/v1/teams?a=b",
         "/v1/teams?limit=1&limit=2", "/v1/prices?at=yesterday", "/v1/allowance", "/v1/teams?%zz=1", "/v1/teams?limit=%00",
         "/v1/statements/2026-01/export?format=pdf",
+        "/v1/reports/budget-review?period=2026-13", "/v1/reports/budget-review?period=2026-11&format=pdf",
     ]
 
     @Test("queries are checked like bodies")
@@ -307,8 +319,15 @@ struct Names: Sendable {
         _ = try await platform.post("/v1/prices", ["model": "listed", "usage_kind": "input", "amount_per_million": "1"])
         let price = try await world.served.owner.post(
             "/v1/prices", ["model": "model-a", "usage_kind": "cache_write_5m", "amount_per_million": "1"])
+        let taking = try await world.budget("100")
+        let shift: JSON = [
+            "from": .string(budget), "to": .string(taking), "amount": "1", "lasting": "from_now_on", "reason": "r",
+        ]
+        let reallocation = try await leading.post("/v1/reallocations", shift)
+        try #require(reallocation.status == 201, "\(reallocation)")
         ids = [
             ("$price", price.id),
+            ("$second", taking), ("$reallocation", reallocation.id),
             ("$adjustment", adjustment.id), ("$denied", denied.id), ("$booked", booked.id),
             ("$request2", second.id), ("$request", first.id), ("$higher", higher.id),
             ("$team", world.team), ("$tier", world.tier), ("$project", world.project), ("$budget", budget), ("$key", key.id),
@@ -321,11 +340,15 @@ struct Names: Sendable {
 
     func fill(_ json: JSON) -> JSON { Names.replacing(json, fill) }
 
-    /// Puts ids that are there in the place of made-up ones of the same kind.
+    /// Puts ids that are there in the place of made-up ones of the same kind: different ones for different ones.
     func exchange(_ json: JSON) -> JSON {
-        Names.replacing(json) { text in
+        var exchanged: [String: String] = [:]
+        return Names.replacing(json) { text in
             guard let kind = text.wholeMatch(of: /([a-z]+_)[0-9a-f]{32}/)?.1 else { return text }
-            return ids.first { $0.id.hasPrefix(kind) }?.id ?? text
+            let there = ids.first { $0.id.hasPrefix(kind) && !exchanged.values.contains($0.id) }?.id
+            let id = exchanged[text] ?? there ?? text
+            exchanged[text] = id
+            return id
         }
     }
 

@@ -70,6 +70,13 @@ import Testing
         ("POST /v1/bursts/$burst/review", "oalm", ["purpose": "N", "result": "N", "worth_it": true]),
         ("GET /v1/burst-rails", "oafulm", nil), ("PUT /v1/burst-rails", "oa", [:]),
         ("GET /v1/budgets/$budget/burst-rails", "oafulm", nil), ("PUT /v1/budgets/$budget/burst-rails", "oa", [:]),
+        (
+            "POST /v1/reallocations", "oal",
+            ["from": "$budget", "to": "$teamBudget", "amount": "0.01", "lasting": "this_period", "reason": "N"]
+        ),
+        ("GET /v1/reallocations", "oafulm", nil), ("GET /v1/reallocations/$reallocation", "oafulm", nil),
+        ("POST /v1/reallocations/$reallocation/approve", "oal", [:]), ("POST /v1/reallocations/$reallocation/deny", "oal", ["reason": "N"]),
+        ("POST /v1/reallocations/$reallocation/withdraw", "oal", [:]),
         ("POST /v1/reservations", "oap", ["request_id": "$unique", "model": "model-a", "input_tokens": 1, "project": "$project"]),
         ("GET /v1/reservations/$reservation", "oafulmp", nil),
         ("POST /v1/reservations/$reservation/settle", "oap", ["usage": ["input": 1]]),
@@ -82,6 +89,7 @@ import Testing
         ("POST /v1/endpoints/$endpoint/recover?since=2026-01-01T00:00:00Z", "oa", nil),
         ("GET /v1/deliveries/$delivery", "oafu", nil), ("POST /v1/deliveries/$delivery/retry", "oa", [:]),
         ("DELETE /v1/endpoints/$endpoint", "oa", nil), ("GET /v1/alerts", "oafulm", nil), ("GET /v1/deliveries", "oafu", nil),
+        ("GET /v1/reports/budget-review", "oafulm", nil),
         ("GET /v1/reports/spend", "oafu", nil), ("GET /v1/statements/2026-01", "oafu", nil),
         ("GET /v1/statements/2026-01/unattributed", "oafu", nil),
         ("GET /v1/statements/2026-01/export", "oaf", nil),
@@ -309,6 +317,12 @@ private struct Place {
             "/v1/budgets/\(budget)/bursts",
             ["amount": "1", "reason": "N", "starts_at": "2099-01-01T00:00:00Z", "ends_at": "2099-02-01T00:00:00Z"]
         ).id
+        // A lead's own: given by asking, so that administrators are wanted.
+        let lead = try await post("/v1/api-keys", ["name": name, "role": "lead", "team": .string(team)])
+        let reallocation = try await Caller(port: owner.port, apiKey: lead.body["secret"]?.string).post(
+            "/v1/reallocations",
+            ["from": .string(budget), "to": .string(teamBudget), "amount": "0.01", "lasting": "this_period", "reason": "N"]
+        ).id
         let finance = try await post("/v1/api-keys", ["name": name, "role": "finance"])
         let adjustment = try await Caller(port: owner.port, apiKey: finance.body["secret"]?.string).post(
             "/v1/adjustments", ["kind": "credit", "project": .string(project), "amount": "1", "reason": "N"]
@@ -355,7 +369,7 @@ private struct Place {
         return Place(
             ids: [
                 "$team": team, "$tier": tier, "$project": project, "$empty": empty, "$user": user, "$key": key, "$budget": budget,
-                "$burst": burst, "$adjustment": adjustment, "$proposal": proposal,
+                "$burst": burst, "$reallocation": reallocation, "$adjustment": adjustment, "$proposal": proposal,
                 "$teamBudget": teamBudget, "$endpoint": endpoint, "$delivery": delivery, "$model": model, "$price": price,
                 "$reservation": reservation, "$higher": higher, "$request": request, "$grant": grant, "$soon": soon(),
             ], secret: try #require(caller.body["secret"]?.string))

@@ -90,7 +90,8 @@ struct ConfigurationTests {
     func named() throws {
         let server = try ServeOptions.parse([
             "--host", "h", "--port", "1", "--public-url", "u", "--secret-key-file", "f", "--pool-size", "1", "--lanes", "1",
-            "--sweep-interval", "1", "--log-level", "info", "--trace", "--allow-targets", "10.0.0.0/8",
+            "--sweep-interval", "1", "--log-level", "info", "--trace", "--allow-targets", "10.0.0.0/8", "--trust-proxies",
+            "10.0.0.0/8",
         ])
         let database = try DatabaseOptions.parse(["--data-directory", "d", "--database-url", "u", "--config", "c"])
         let named = Set(server.flags.keys).union(database.flags.keys).union(["embedded", "secret_key"])
