@@ -13,7 +13,7 @@ extension Store {
 
     /// Replaces it.
     public func setTagPolicy(_ policy: TagPolicy, of organization: OrganizationID) async throws {
-        try await configure(organization) { connection in
+        _ = try await configure(organization) { connection in
             try connection.query(
                 """
                 INSERT INTO tag_policies (organization_id, rules, is_blocking)
