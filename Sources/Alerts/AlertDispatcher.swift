@@ -20,6 +20,8 @@ public final class AlertDispatcher: Service {
     static let lease: Duration = .seconds(45)
     /// How often to look without being woken: for retries that have come due, and for deliveries of other replicas.
     static let pollInterval: Duration = .seconds(1)
+    /// How often to look for what has waited too long at paused endpoints: that is a matter of days.
+    static let pauseInterval: Duration = .seconds(60)
     /// An endpoint that has only failed for so long, and so often, is disabled.
     static let longestFailing: Duration = .hours(5 * 24)
     static let mostFailures = 10
@@ -63,13 +65,23 @@ public final class AlertDispatcher: Service {
 
     /// A clock, not a wait for something that could signal: nothing tells this process of time passed or of other replicas' commits.
     private func tick() async {
+        var nextGivingUp = ContinuousClock.now
         repeat {
             wake()
             await endAlerts()
+            guard ContinuousClock.now >= nextGivingUp else { continue }
+            nextGivingUp = .now + AlertDispatcher.pauseInterval
+            await giveUpPaused()
         } while (try? await Task.sleep(for: AlertDispatcher.pollInterval * Double.random(in: 0.75...1.25))) != nil
     }
 
-    /// Alerts whose period is over or whose limit was raised, and what has waited too long at a paused endpoint.
+    private func giveUpPaused() async {
+        do { try await sending.store.giveUpPaused() } catch {
+            logger.warning("deliveries of paused endpoints cannot be given up; trying again", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Alerts whose period is over or whose limit was raised.
     private func endAlerts() async {
         do {
             var hasMore = true
@@ -78,7 +90,6 @@ public final class AlertDispatcher: Service {
                 if count > 0 { wake() }
                 hasMore = count == Store.mostReviewed
             }
-            try await sending.store.giveUpPaused()
         } catch {
             logger.warning("alerts cannot be reviewed; trying again", metadata: ["error": "\(error)"])
         }

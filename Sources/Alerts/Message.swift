@@ -57,7 +57,10 @@ struct Message: Sendable {
 
     /// Up to when the event happened, so that it stays the same at later attempts. An alert without it is better than none.
     private static func topSpender(of delivery: ClaimedDelivery, _ news: BudgetNews?, _ store: Store) async -> TopSpender? {
-        guard let news, news.reason == nil, let budget = BudgetID(news.budget), let start = Instant(rfc3339: news.periodStart) else {
+        // What roll-ups cannot tell need not be asked for.
+        guard let news, news.reason == nil, news.unit == .usd, news.subject == nil, let budget = BudgetID(news.budget),
+            let start = Instant(rfc3339: news.periodStart)
+        else {
             return nil
         }
         return try? await store.topSpender(of: budget, in: delivery.organization, since: start, at: news.occurredAt)

@@ -6,18 +6,25 @@ public struct Project: Sendable {
     public let name: String
     public let team: TeamID
     public let tier: TierID
-    /// The project's own cost centre, or else its team's.
-    public let costCenter: String?
+    private let ownCostCenter: CostCenter
+    private let teamCostCenter: CostCenter
     public let isSuspended: Bool
 
-    public init(id: ProjectID, name: String, team: TeamID, tier: TierID, costCenter: String?, isSuspended: Bool) {
+    public init(
+        id: ProjectID, name: String, team: TeamID, tier: TierID, costCenter: CostCenter, teamCostCenter: CostCenter = CostCenter(nil),
+        isSuspended: Bool
+    ) {
         self.id = id
         self.name = name
         self.team = team
         self.tier = tier
-        self.costCenter = costCenter
+        ownCostCenter = costCenter
+        self.teamCostCenter = teamCostCenter
         self.isSuspended = isSuspended
     }
+
+    /// The project's own cost centre, or else its team's, as it is at that instant.
+    func costCenter(at instant: Instant) -> String? { ownCostCenter.name(at: instant) ?? teamCostCenter.name(at: instant) }
 }
 
 /// A ranked set of allowed models with caps. A higher rank includes the lower ones.

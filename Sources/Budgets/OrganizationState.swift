@@ -102,11 +102,14 @@ public struct OrganizationState: Sendable {
 public struct AttributionSource: Hashable, Sendable {
     public let project: ProjectID
     public let apiKey: APIKeyID
+    /// The only thing about them that changes while the configuration stands: on its date.
+    public let costCenter: String?
     let lacksTags: Bool
 
     init(_ attribution: Attribution) {
         project = attribution.project
         apiKey = attribution.apiKey
+        costCenter = attribution.costCenter
         lacksTags = attribution.lacksTags
     }
 }

@@ -21,7 +21,7 @@ extension API {
         let project = try await store.createProject(
             ProjectID(at: exchange.now), of: exchange.organization, team: team, tier: tier, name: name, costCenter: costCenter,
             settings: JSONB(text: settings))
-        return .json(.created, revision: project.revision) { project.write(&$0) }
+        return .json(.created, revision: project.revision) { project.write(&$0, at: exchange.now) }
     }
 
     /// A tier that only an administrator approves is only an administrator's to give. Others ask for access to it.
@@ -42,13 +42,13 @@ extension API {
             store.projects(
                 of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
         ) {
-            $0.write(&$1)
+            $0.write(&$1, at: exchange.now)
         }
     }
 
     @Sendable func readProject(_ exchange: Exchange) async throws -> Response {
         let project = try await store.project(exchange.id(ProjectKind.self), of: exchange.organization)
-        return .json(revision: project.revision) { project.write(&$0) }
+        return .json(revision: project.revision) { project.write(&$0, at: exchange.now) }
     }
 
     @Sendable func changeProject(_ exchange: Exchange) async throws -> Response {
@@ -56,7 +56,7 @@ extension API {
         let name = fields.change("name", .text(1...200))
         let team = fields.change("team", .id(TeamKind.self))
         let tier = fields.change("tier", .id(TierKind.self))
-        let costCenter = fields.changeOrEmpty("cost_center", .text(1...100))
+        let costCenter = CostCenterChange(&fields, at: exchange.now)
         let isSuspended = fields.change("suspended", .bool)
         let settings = fields.change("settings", API.settings)
         try fields.finish()
@@ -68,11 +68,11 @@ extension API {
             if let name { $0.name = name }
             if let team { $0.team = team }
             if let tier { $0.tier = tier }
-            if let costCenter { $0.costCenter = costCenter }
+            costCenter?.apply(to: &$0.costCenter)
             if let isSuspended { $0.isSuspended = isSuspended }
             if let settings { $0.settings = JSONB(text: settings) }
         }
-        return .json(revision: project.revision) { project.write(&$0) }
+        return .json(revision: project.revision) { project.write(&$0, at: exchange.now) }
     }
 
     @Sendable func archiveProject(_ exchange: Exchange) async throws -> Response {
@@ -85,18 +85,18 @@ extension API {
         var fields = try exchange.fields()
         try fields.finish()
         let project = try await store.restoreProject(exchange.id(ProjectKind.self), of: exchange.organization)
-        return .json(revision: project.revision) { project.write(&$0) }
+        return .json(revision: project.revision) { project.write(&$0, at: exchange.now) }
     }
 }
 
 extension ProjectRecord {
-    func write(_ writer: inout JSONWriter) {
+    func write(_ writer: inout JSONWriter, at now: Instant) {
         writer.object { writer in
             writer.field("id", id)
             writer.field("name", name)
             writer.field("team", team)
             writer.field("tier", tier)
-            writer.field("cost_center", costCenter)
+            costCenter.writeFields(&writer, at: now)
             writer.field("suspended", isSuspended)
             writer.name("settings")
             writer.raw(bytes: settings.bytes)

@@ -191,8 +191,10 @@ enum Adjustments {
             INSERT INTO attributions
                 (organization_id, id, team_id, team_name, project_id, project_name, cost_center, tier_id, tier_name, api_key_id,
                  api_key_name, environment)
-            SELECT \(organization), \(attribution), t.id, t.name, p.id, p.name, coalesce(p.cost_center, t.cost_center), r.id, r.name, k.id,
-                   k.name, k.environment
+            SELECT \(organization), \(attribution), t.id, t.name, p.id, p.name,
+                   coalesce(CASE WHEN p.next_cost_center_from <= \(request.occurredAt) THEN p.next_cost_center ELSE p.cost_center END,
+                            CASE WHEN t.next_cost_center_from <= \(request.occurredAt) THEN t.next_cost_center ELSE t.cost_center END),
+                   r.id, r.name, k.id, k.name, k.environment
             FROM projects AS p
             JOIN teams AS t ON t.organization_id = \(organization) AND t.id = p.team_id
             JOIN tiers AS r ON r.organization_id = \(organization) AND r.id = p.tier_id

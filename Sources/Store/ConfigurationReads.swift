@@ -15,9 +15,9 @@ public enum ConfigurationReads {
     public static func queries(_ id: OrganizationID) -> [Query] {
         [
             "SELECT name, time_zone FROM organizations WHERE organization_id = \(id)",
-            "SELECT id, name, cost_center FROM teams WHERE organization_id = \(id)",
+            "SELECT id, name, cost_center, next_cost_center, next_cost_center_from FROM teams WHERE organization_id = \(id)",
             """
-            SELECT id, name, team_id, tier_id, cost_center, is_suspended FROM projects
+            SELECT id, name, team_id, tier_id, cost_center, next_cost_center, next_cost_center_from, is_suspended FROM projects
             WHERE organization_id = \(id) AND archived_at IS NULL
             """,
             """
@@ -94,19 +94,20 @@ public enum ConfigurationReads {
         let (name, zoneName) = try head.decode(as: (String, String).self)
         guard let zone = Zone(zoneName) else { throw .decoding("an unknown time zone") }
         var teamNames: [TeamID: String] = [:]
-        var teamCostCenters: [TeamID: String] = [:]
+        var teamCostCenters: [TeamID: CostCenter] = [:]
         for row in results[1].rows {
-            let (id, name, costCenter) = try row.decode(as: (TeamID, String, String?).self)
+            let (id, name, present, next, from) = try row.decode(as: (TeamID, String, String?, String?, Instant?).self)
             teamNames[id] = name
-            teamCostCenters[id] = costCenter
+            teamCostCenters[id] = CostCenter(present, next: next, from: from)
         }
         var projects: [Project] = []
         for row in results[2].rows {
-            let (id, name, team, tier, costCenter, suspended) = try row.decode(
-                as: (ProjectID, String, TeamID, TierID, String?, Bool).self)
+            let (id, name, team, tier, present, next, from, suspended) = try row.decode(
+                as: (ProjectID, String, TeamID, TierID, String?, String?, Instant?, Bool).self)
             projects.append(
                 Project(
-                    id: id, name: name, team: team, tier: tier, costCenter: costCenter ?? teamCostCenters[team], isSuspended: suspended))
+                    id: id, name: name, team: team, tier: tier, costCenter: CostCenter(present, next: next, from: from),
+                    teamCostCenter: teamCostCenters[team] ?? CostCenter(nil), isSuspended: suspended))
         }
         var tiers: [Tier] = []
         for row in results[3].rows {

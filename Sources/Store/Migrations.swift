@@ -43,8 +43,9 @@ public struct Migration: Sendable, Equatable {
         Migration(version: 12, name: "0012_entry_kinds", sql: text(PackageResources._012_entry_kinds_sql)),
         Migration(version: 13, name: "0013_reallocations", sql: text(PackageResources._013_reallocations_sql)),
         Migration(version: 14, name: "0014_api_key_limits", sql: text(PackageResources._014_api_key_limits_sql)),
-        Migration(version: 15, name: "0015_catalogue", sql: text(PackageResources._015_catalogue_sql)),
-        Migration(version: 16, name: "0016_attribution", sql: text(PackageResources._016_attribution_sql)),
+        Migration(version: 15, name: "0015_cost_centers", sql: text(PackageResources._015_cost_centers_sql)),
+        Migration(version: 16, name: "0016_catalogue", sql: text(PackageResources._016_catalogue_sql)),
+        Migration(version: 17, name: "0017_attribution", sql: text(PackageResources._017_attribution_sql)),
     ]
 
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

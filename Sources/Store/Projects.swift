@@ -8,7 +8,7 @@ public struct ProjectRecord: Sendable {
     public var tier: TierID
     public var name: String
     /// Nil: the team's.
-    public var costCenter: String?
+    public var costCenter: CostCenter
     public var isSuspended: Bool
     /// A JSON object that Bursar keeps and does not interpret.
     public var settings: JSONB
@@ -17,8 +17,12 @@ public struct ProjectRecord: Sendable {
     public let archivedAt: Instant?
 
     init(_ row: Row) throws(PostgresError) {
-        (id, team, tier, name, costCenter, isSuspended, settings, revision, createdAt, archivedAt) = try row.decode(
-            as: (ProjectID, TeamID, TierID, String, String?, Bool, JSONB, Int64, Instant, Instant?).self)
+        let (present, next, from): (String?, String?, Instant?)
+        (id, team, tier, name, present, next, from, isSuspended, settings, revision, createdAt, archivedAt) = try row.decode(
+            as: (
+                ProjectID, TeamID, TierID, String, String?, String?, Instant?, Bool, JSONB, Int64, Instant, Instant?
+            ).self)
+        costCenter = CostCenter(present, next: next, from: from)
     }
 }
 
@@ -36,7 +40,8 @@ extension Store {
                 """
                 INSERT INTO projects (organization_id, id, team_id, tier_id, name, cost_center, settings)
                 VALUES (\(organization), \(id), \(team), \(tier), \(name), \(costCenter), \(settings))
-                RETURNING id, team_id, tier_id, name, cost_center, is_suspended, settings, revision, created_at, archived_at
+                RETURNING id, team_id, tier_id, name, cost_center, next_cost_center, next_cost_center_from, is_suspended, settings, revision,
+                          created_at, archived_at
                 """)
             return try ProjectRecord(result.rows[0])
         }
@@ -53,7 +58,9 @@ extension Store {
         try await read { connection in
             let result = try connection.query(
                 """
-                SELECT id, team_id, tier_id, name, cost_center, is_suspended, settings, revision, created_at, archived_at FROM projects
+                SELECT id, team_id, tier_id, name, cost_center, next_cost_center, next_cost_center_from, is_suspended, settings, revision,
+                       created_at, archived_at
+                FROM projects
                 WHERE organization_id = \(organization) AND id > \(after) AND archived_at IS NULL
                   AND (\(teams) IS NULL OR team_id = ANY (\(teams)))
                 ORDER BY id LIMIT \(limit + 1)
@@ -75,10 +82,12 @@ extension Store {
             let result = try connection.query(
                 """
                 UPDATE projects
-                SET team_id = \(project.team), tier_id = \(project.tier), name = \(project.name), cost_center = \(project.costCenter),
+                SET team_id = \(project.team), tier_id = \(project.tier), name = \(project.name), cost_center = \(project.costCenter.present),
+                    next_cost_center = \(project.costCenter.next), next_cost_center_from = \(project.costCenter.nextFrom),
                     is_suspended = \(project.isSuspended), settings = \(project.settings), revision = revision + 1
                 WHERE organization_id = \(organization) AND id = \(id)
-                RETURNING id, team_id, tier_id, name, cost_center, is_suspended, settings, revision, created_at, archived_at
+                RETURNING id, team_id, tier_id, name, cost_center, next_cost_center, next_cost_center_from, is_suspended, settings, revision,
+                          created_at, archived_at
                 """)
             return try ProjectRecord(result.rows[0])
         }
@@ -128,7 +137,9 @@ extension Store {
     ) throws -> ProjectRecord {
         let result = try connection.query(
             """
-            SELECT id, team_id, tier_id, name, cost_center, is_suspended, settings, revision, created_at, archived_at FROM projects
+            SELECT id, team_id, tier_id, name, cost_center, next_cost_center, next_cost_center_from, is_suspended, settings, revision,
+                       created_at, archived_at
+                FROM projects
             WHERE organization_id = \(organization) AND id = \(id)
             """)
         guard let row = result.rows.first else { throw AdminRefusal.notFound }

@@ -5,14 +5,16 @@ import Postgres
 public struct TeamRecord: Sendable {
     public let id: TeamID
     public var name: String
-    public var costCenter: String?
+    public var costCenter: CostCenter
     public let revision: Int64
     public let createdAt: Instant
     public let archivedAt: Instant?
 
     init(_ row: Row) throws(PostgresError) {
-        (id, name, costCenter, revision, createdAt, archivedAt) = try row.decode(
-            as: (TeamID, String, String?, Int64, Instant, Instant?).self)
+        let (present, next, from): (String?, String?, Instant?)
+        (id, name, present, next, from, revision, createdAt, archivedAt) = try row.decode(
+            as: (TeamID, String, String?, String?, Instant?, Int64, Instant, Instant?).self)
+        costCenter = CostCenter(present, next: next, from: from)
     }
 }
 
@@ -26,7 +28,7 @@ extension Store {
                 """
                 INSERT INTO teams (organization_id, id, name, cost_center)
                 VALUES (\(organization), \(id), \(name), \(costCenter))
-                RETURNING id, name, cost_center, revision, created_at, archived_at
+                RETURNING id, name, cost_center, next_cost_center, next_cost_center_from, revision, created_at, archived_at
                 """)
             return try TeamRecord(result.rows[0])
         }
@@ -43,7 +45,7 @@ extension Store {
         try await read { connection in
             let result = try connection.query(
                 """
-                SELECT id, name, cost_center, revision, created_at, archived_at FROM teams
+                SELECT id, name, cost_center, next_cost_center, next_cost_center_from, revision, created_at, archived_at FROM teams
                 WHERE organization_id = \(organization) AND id > \(after) AND archived_at IS NULL
                   AND (\(teams) IS NULL OR id = ANY (\(teams)))
                 ORDER BY id LIMIT \(limit + 1)
@@ -61,9 +63,11 @@ extension Store {
             try change(&team)
             let result = try connection.query(
                 """
-                UPDATE teams SET name = \(team.name), cost_center = \(team.costCenter), revision = revision + 1
+                UPDATE teams
+                SET name = \(team.name), cost_center = \(team.costCenter.present), next_cost_center = \(team.costCenter.next),
+                    next_cost_center_from = \(team.costCenter.nextFrom), revision = revision + 1
                 WHERE organization_id = \(organization) AND id = \(id)
-                RETURNING id, name, cost_center, revision, created_at, archived_at
+                RETURNING id, name, cost_center, next_cost_center, next_cost_center_from, revision, created_at, archived_at
                 """)
             return try TeamRecord(result.rows[0])
         }
@@ -106,7 +110,7 @@ extension Store {
     ) throws -> TeamRecord {
         let result = try connection.query(
             """
-            SELECT id, name, cost_center, revision, created_at, archived_at FROM teams
+            SELECT id, name, cost_center, next_cost_center, next_cost_center_from, revision, created_at, archived_at FROM teams
             WHERE organization_id = \(organization) AND id = \(id)
             """)
         guard let row = result.rows.first else { throw AdminRefusal.notFound }

@@ -47,7 +47,9 @@ private struct Purse {
             configuration: Configuration(
                 organization: OrganizationID(high: 8, low: 1), organizationName: "Acme", zone: .utc, version: 1,
                 teamNames: [team: "Search"],
-                projects: [Project(id: project, name: "Ranker", team: team, tier: tier.id, costCenter: nil, isSuspended: false)],
+                projects: [
+                    Project(id: project, name: "Ranker", team: team, tier: tier.id, costCenter: CostCenter(nil), isSuspended: false)
+                ],
                 tiers: [tier],
                 apiKeys: [
                     APIKey(id: apiKey, name: "ci", project: project, environment: "production", expiresAt: nil, isRevoked: false)

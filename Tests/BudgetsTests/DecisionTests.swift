@@ -31,7 +31,7 @@ import Testing
         let configuration = Configuration(
             organization: OrganizationID(high: 7, low: 1), organizationName: "Acme", zone: Zone("UTC")!, version: 1,
             teamNames: [team: "Search"],
-            projects: [Project(id: project, name: "Ranker", team: team, tier: tier, costCenter: nil, isSuspended: isSuspended)],
+            projects: [Project(id: project, name: "Ranker", team: team, tier: tier, costCenter: CostCenter(nil), isSuspended: isSuspended)],
             tiers: [
                 Tier(id: tier, name: "Standard", rank: 1, models: models.compactMap { Pattern($0) }, maxOutputTokens: 1000),
                 Tier(id: TierID(high: 4, low: 2), name: "Premium", rank: 2, models: [Pattern("big-*")!], maxOutputTokens: 1000),

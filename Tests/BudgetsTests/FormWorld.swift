@@ -22,7 +22,7 @@ struct FormWorld {
     private let configuration: ([Budget]) -> Configuration
 
     /// Prices a million tokens, input or output: big $10, mini $1, nano $0.10.
-    init(_ budgets: [Budget], zone: String = "UTC", maxInputTokens: Int64? = nil) {
+    init(_ budgets: [Budget], zone: String = "UTC", maxInputTokens: Int64? = nil, costCenter: CostCenter = CostCenter(nil)) {
         configuration = { budgets in
             func model(_ name: String, _ dollars: String?) -> (String, Model) {
                 let rates = ["input", "output"].enumerated().compactMap { index, kind in
@@ -42,7 +42,7 @@ struct FormWorld {
                 organization: OrganizationID(high: 7, low: 1), organizationName: "Acme", zone: Zone(zone)!, version: 1,
                 teamNames: [Self.team: "Search", Self.otherTeam: "Chat"],
                 projects: [(Self.project, Self.team), (Self.otherProject, Self.otherTeam)].map { project, team in
-                    Project(id: project, name: "Ranker", team: team, tier: Self.tier, costCenter: nil, isSuspended: false)
+                    Project(id: project, name: "Ranker", team: team, tier: Self.tier, costCenter: costCenter, isSuspended: false)
                 },
                 tiers: [
                     Tier(
@@ -117,7 +117,8 @@ struct FormWorld {
             absent.formUnion(missing.reservations)
         }
         if let (source, attribution) = pending.attribution {
-            state.remember(source, AttributionID(high: 9, low: source.project.low), attribution)
+            let center = UInt64(attribution.costCenter?.utf8.first ?? 9)
+            state.remember(source, AttributionID(high: center, low: source.project.low), attribution)
         }
         return state.decide(pending, &changes)
     }

@@ -1,11 +1,36 @@
 /// Structure, catalogue and budgets through the API: what is made can be read, listed, changed and put away, by those who may.
 import HTTPTypes
 import JSON
+import Postgres
+import TestSupport
 import Testing
 
 @testable import Server
 
 @Suite(.serialized) struct AdministrationTests {
+    @Test("a cost centre is set for a date to come; until then the old one is shown and charged, and a later change replaces it")
+    func costCenters() async throws {
+        try await withServer { served in
+            let world = try await World.make(served)
+            for path in ["/v1/teams/\(world.team)", "/v1/projects/\(world.project)"] {
+                let own = try await served.owner.patch(path, ["cost_center": "CC-1"])
+                #expect(own.body["cost_center"] == "CC-1" && own.body["next_cost_center_from"] == .null, "\(own)")
+                let dated = try await served.owner.patch(path, ["cost_center": "CC-2", "cost_center_from": "2099-01-01T00:00:00Z"])
+                #expect(dated.body["cost_center"] == "CC-1" && dated.body["next_cost_center"] == "CC-2", "\(dated)")
+                #expect(dated.body["next_cost_center_from"] == "2099-01-01T00:00:00Z", "\(dated)")
+                let faults = try await served.owner.patch(path, ["cost_center_from": "2020-01-01T00:00:00Z"]).faults
+                #expect(faults == ["/cost_center missing", "/cost_center_from out_of_range"])
+                let again = try await served.owner.patch(path, ["cost_center": "CC-3"])
+                #expect(again.body["cost_center"] == "CC-3" && again.body["next_cost_center"] == .null, "\(again)")
+            }
+            #expect(try await world.reserve("r").status == 201)
+            let connection = try await PostgresConnection.connect(served.database, logger: testLogger)
+            let charged = try await connection.query("SELECT cost_center FROM attributions")
+            #expect(try charged.rows.map { try $0.decode(as: String?.self) } == ["CC-3"])
+            await connection.close()
+        }
+    }
+
     @Test("a team: made, read, listed, changed under its revision, kept while it has projects, archived")
     func team() async throws {
         try await withServer { served in

@@ -17,11 +17,14 @@ import Testing
             ["enforcement": "warn", "tags": [["tag": "project-id", "required": false, "values": ["p*"], "project": true]]]
         ),
         (.post, "/v1/teams", ["name": "N", "cost_center": "C"]),
-        (.patch, "/v1/teams/$team", ["name": "N", "cost_center": "C"]),
+        (.patch, "/v1/teams/$team", ["name": "N", "cost_center": "C", "cost_center_from": "2099-01-01T00:00:00Z"]),
         (.post, "/v1/projects", ["name": "N", "team": "$team", "tier": "$tier", "cost_center": "C", "settings": ["a": [1, "x", nil]]]),
         (
             .patch, "/v1/projects/$project",
-            ["name": "N", "team": "$team", "tier": "$tier", "cost_center": "C", "suspended": false, "settings": ["a": 1]]
+            [
+                "name": "N", "team": "$team", "tier": "$tier", "cost_center": "C",
+                "cost_center_from": "2099-01-01T00:00:00Z", "suspended": false, "settings": ["a": 1],
+            ]
         ),
         (.post, "/v1/users", ["name": "N", "email": "n@example.com", "roles": [["role": "lead", "team": "$team"], ["role": "finance"]]]),
         (.patch, "/v1/users/$user", ["name": "N", "email": "m@example.com", "roles": [["role": "auditor"]]]),

@@ -76,7 +76,7 @@ package enum Translation {
             teamNames: Dictionary(uniqueKeysWithValues: Set(setting.projects.map(\.team)).map { (team($0), "Team \($0)") }),
             projects: setting.projects.enumerated().map { index, rule in
                 Project(
-                    id: project(index), name: "Project \(index)", team: team(rule.team), tier: tier, costCenter: nil,
+                    id: project(index), name: "Project \(index)", team: team(rule.team), tier: tier, costCenter: CostCenter(nil),
                     isSuspended: rule.isSuspended)
             },
             tiers: [
