@@ -7,15 +7,23 @@ public import Tracing
 
 /// Reads and changes the configuration of organizations.
 public struct Store: Sendable {
-    public let pool: PostgresPool
+    public let pool: TenantPool
     /// The connection of the transaction that this store works in; nil: each change is a transaction of its own.
     let bound: PostgresConnection?
     let tracer: (any Tracer)?
 
+    /// A store for everyone; `store(of:)` narrows it down.
     /// - Parameter tracer: Nil unless operations are to be traced: then nothing is spent on it.
-    public init(pool: PostgresPool, tracer: (any Tracer)? = nil) { self.init(pool: pool, bound: nil, tracer: tracer) }
+    public init(pool: PostgresPool, tracer: (any Tracer)? = nil) {
+        self.init(pool: TenantPool(pool: pool, tenants: .everyone), bound: nil, tracer: tracer)
+    }
 
-    init(pool: PostgresPool, bound: PostgresConnection?, tracer: (any Tracer)?) {
+    /// The same, on the organization's side of the wall: for all that a request does.
+    public func store(of organization: OrganizationID) -> Store {
+        Store(pool: TenantPool(pool: pool.pool, tenants: Tenants(of: organization)), bound: bound, tracer: tracer)
+    }
+
+    init(pool: TenantPool, bound: PostgresConnection?, tracer: (any Tracer)?) {
         self.pool = pool
         self.bound = bound
         self.tracer = tracer

@@ -17,6 +17,7 @@ import Testing
 /// A running server and the keys of one organization on it.
 struct Served: Sendable {
     let port: Int
+    /// As its owner; the server has only the service's role.
     let database: PostgresConfiguration
     let operatorKey: String
     let owner: Caller
@@ -49,7 +50,7 @@ func withServer(
     _ = try await Store(pool: pool).createAPIKey(
         NewAPIKey(id: APIKeyID(at: .now()), name: "operator", holder: .role(.operator), secret: operatorSecret), of: .platform)
     await pool.shutdown()
-    var settings = ServerSettings(database: road?(database) ?? database, secretKey: Array(repeating: 7, count: 32))
+    var settings = ServerSettings(database: (road?(database) ?? database).asService, secretKey: Array(repeating: 7, count: 32))
     settings.port = 0
     settings.laneCount = 1
     settings.poolSize = 4
