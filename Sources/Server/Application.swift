@@ -41,7 +41,7 @@ public func buildServices(
     let sealer = try Sealer(masterKey: settings.secretKeys.first ?? [], oldKeys: Array(settings.secretKeys.dropFirst()))
     let allowed = try blocks(settings.allowTargets)
     let outbound = OutboundClient(allowTargets: allowed, logger: logger)
-    // What asks for a request states whose rows it may see. What connects by itself does work that is nobody's own.
+    // What works for requests states whose rows it may see. What connects by itself does work that is nobody's own.
     let requests = settings.database
     var settings = settings
     settings.database = requests.forEveryone
@@ -54,7 +54,7 @@ public func buildServices(
     let dispatcher = AlertDispatcher(
         Sending(store: store, sealer: sealer, outbound: outbound, mail: settings.mail, publicURL: settings.publicURL), logger: logger)
     let ledger = Ledger(
-        settings.database, laneCount: settings.laneCount, sweepInterval: settings.sweepInterval, now: now,
+        requests, laneCount: settings.laneCount, sweepInterval: settings.sweepInterval, now: now,
         onAlerts: { dispatcher.wake() }, tracer: tracer, logger: logger)
     let upkeep = Upkeep(settings.database, now: now, logger: logger)
     let readiness = Readiness(settings.database, engineHindrance: { ledger.hindrance }, logger: logger)

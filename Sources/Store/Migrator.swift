@@ -11,6 +11,8 @@ public enum MigrationError: Error, Hashable, CustomStringConvertible {
     case changed(name: String)
     /// The database was migrated by a newer Bursar.
     case newer(database: Int, binary: Int)
+    /// The walls between tenants need the service's role, and the owner of the database may not make one.
+    case serviceRoleMissing(owner: String)
 
     public var description: String {
         switch self {
@@ -20,6 +22,8 @@ public enum MigrationError: Error, Hashable, CustomStringConvertible {
             "migration \(name) was changed after it had been applied to this database; restore it and add a new one instead"
         case .newer(let database, let binary):
             "the database has schema \(database), this Bursar knows \(binary); run a newer Bursar"
+        case .serviceRoleMissing(let owner):
+            "the Postgres role \(ServiceRole.name) is missing and \(owner) may not make it: CREATE ROLE \(ServiceRole.name) NOLOGIN as a superuser"
         }
     }
 }
@@ -72,6 +76,7 @@ public struct Migrator: Sendable {
             try await Task.sleep(for: .milliseconds(100))
         }
         let missing = try await missing(connection)
+        if missing.contains(where: { $0.sql.contains(ServiceRole.name) }) { try await ServiceRole.requireToBeMakeable(on: connection) }
         for migration in missing {
             try await apply(migration, on: connection)
             logger.info("migrated", metadata: ["migration": "\(migration.name)"])

@@ -25,6 +25,18 @@ public enum ServiceRole {
         return nil
     }
 
+    /// - Throws: `MigrationError.serviceRoleMissing` when there is no such role, and the session's may not make one.
+    static func requireToBeMakeable(on connection: isolated PostgresConnection) throws {
+        let row = try connection.query(
+            """
+            SELECT rolname::text, rolsuper OR rolcreaterole OR EXISTS (SELECT FROM pg_roles WHERE rolname = \(name))
+            FROM pg_roles WHERE rolname = current_user
+            """
+        ).rows[0]
+        let (owner, isMakeable) = try row.decode(as: (String, Bool).self)
+        guard isMakeable else { throw MigrationError.serviceRoleMissing(owner: owner) }
+    }
+
     /// Lets the role log in by itself: on a private Postgres, which nobody else can reach.
     public static func allowLogin(on connection: isolated PostgresConnection) throws {
         let canLogIn = try connection.query("SELECT rolcanlogin FROM pg_roles WHERE rolname = \(name)").rows.first?.decode(as: Bool.self)

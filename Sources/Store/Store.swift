@@ -20,7 +20,7 @@ public struct Store: Sendable {
 
     /// The same, on the organization's side of the wall: for all that a request does.
     public func store(of organization: OrganizationID) -> Store {
-        Store(pool: TenantPool(pool: pool.pool, tenants: Tenants(of: organization)), bound: bound, tracer: tracer)
+        Store(pool: TenantPool(pool: pool.pool, tenants: .only([organization])), bound: bound, tracer: tracer)
     }
 
     init(pool: TenantPool, bound: PostgresConnection?, tracer: (any Tracer)?) {
@@ -52,6 +52,7 @@ public struct Store: Sendable {
         operation: String = #function, _ change: @Sendable (isolated PostgresConnection) throws -> Value
     ) async throws -> Value {
         try await transaction(operation: operation) { connection in
+            try connection.query(Tenants.everyone.statement)
             try connection.query("SELECT organization_id FROM fences ORDER BY organization_id FOR UPDATE")
             try connection.query("UPDATE fences SET version = version + 1, configuration_version = configuration_version + 1")
             return try change(connection)

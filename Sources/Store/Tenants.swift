@@ -5,12 +5,9 @@ public import Postgres
 
 /// Whose rows a transaction sees and writes.
 public enum Tenants: Hashable, Sendable {
-    /// For work that is nobody's own: finding whose an API key is, sweeping, checking, delivering, and what operators do.
+    /// For work that is nobody's own: finding whose an API key is, sweeping, checking, delivering, and what operators do to all.
     case everyone
     case only([OrganizationID])
-
-    /// What a request of this organization's may see. The platform's are those of operators, who look after all organizations.
-    public init(of organization: OrganizationID) { self = organization == .platform ? .everyone : .only([organization]) }
 
     /// Holds until the end of the Postgres transaction.
     public var statement: Query { "SELECT set_config('bursar.organizations', \(text), true)" }

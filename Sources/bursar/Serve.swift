@@ -56,19 +56,26 @@ struct Serve: AsyncParsableCommand {
     }
 
     private func serve(_ settings: ServerSettings, embedded: EmbeddedPostgres?, logger: Logger) async throws {
-        if try await !Migrator(settings.database, logger: logger).pending().isEmpty {
-            throw CommandError("the schema is older than this bursar: run `bursar migrate` as the owner of the tables")
-        }
+        try await requireFitness(settings.database, logger)
         let isNew = try await isWithoutOrganizations(settings.database, logger)
         try await runServer(settings, underneath: embedded.map { [$0] } ?? [], logger: logger) { port in
             Terminal.say(readyLine(settings, port: port, isNew: isNew))
         }
     }
 
-    /// Looks at the database as what serves will see it, which must be fit to serve.
+    /// The role must be one before which the walls stand, and the schema one that this bursar knows.
+    private func requireFitness(_ database: PostgresConfiguration, _ logger: Logger) async throws {
+        let connection = try await PostgresConnection.connect(database, logger: logger)
+        let unfitness = try await ServiceRole.unfitness(on: connection)
+        await connection.close()
+        if let unfitness { throw CommandError(unfitness) }
+        if try await !Migrator(database, logger: logger).pending().isEmpty {
+            throw CommandError("the schema is older than this bursar: run `bursar migrate` as the owner of the tables")
+        }
+    }
+
     private func isWithoutOrganizations(_ database: PostgresConfiguration, _ logger: Logger) async throws -> Bool {
         let connection = try await PostgresConnection.connect(database.forEveryone, logger: logger)
-        if let unfitness = try await ServiceRole.unfitness(on: connection) { throw CommandError(unfitness) }
         let count = try await FirstOrganization.count(on: connection)
         await connection.close()
         return count == 0

@@ -157,7 +157,7 @@ import Testing
 
     @Test("in another organization there is nothing, and either of the two walls is enough", arguments: Wall.allCases)
     func otherOrganization(wall: Wall) async throws {
-        try await withServer(expectsFaults: wall == .rowSecurity, adjusting: wall.alone) { served in
+        try await withServer(wall: wall) { served in
             let home = try await Place.make(served.owner)
             let other = try await Place.make(try await served.anotherOrganization())
             let callers = try await callers(of: home, served)
@@ -260,30 +260,6 @@ import Testing
 }
 
 /// One of everything, on one team.
-/// What keeps tenants apart (law 8).
-enum Wall: CaseIterable {
-    case both
-    /// The predicates in the statements: as a superuser, for whom there is no row-level security.
-    case predicates
-    /// Row-level security: the predicates are taken out of every statement.
-    case rowSecurity
-
-    /// Leaves a server only this wall.
-    var alone: @Sendable (inout ServerSettings) -> Void {
-        { settings in
-            switch self {
-            case .both: break
-            case .predicates: settings.database.user = "bursar"
-            case .rowSecurity:
-                settings.database.alteringSQL = { sql in
-                    sql.replacing(/(\w+\.)?organization_id = (\$\d+)/) { "\($0.2) IS NOT NULL" }
-                        .replacing(/(\w+\.)?organization_id IN \((\$\d+), (\$\d+)\)/) { "(\($0.2), \($0.3)) IS NOT NULL" }
-                }
-            }
-        }
-    }
-}
-
 private struct Place {
     let ids: [String: String]
     let secret: String

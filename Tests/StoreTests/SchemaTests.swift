@@ -39,10 +39,17 @@ struct SchemaTests {
             #expect(try others.rows.map { try $0.decode(as: String.self) } == ["add_ledger_month"], "this one writes no row but moves some")
             let written = try await connection.query(
                 """
-                SELECT t, p FROM unnest(ARRAY['audit_events', 'ledger_entries']) AS t, unnest(ARRAY['UPDATE', 'DELETE']) AS p
+                SELECT t, p FROM unnest(ARRAY['audit_events', 'ledger_entries', 'attributions', 'statement_lines', 'statement_files']) AS t,
+                                 unnest(ARRAY['UPDATE', 'DELETE']) AS p
                 WHERE has_table_privilege('bursar_service', t, p)
                 """)
             #expect(written.rows.isEmpty, "what has happened stays as it was written")
+            let led = try await connection.query(
+                """
+                SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef
+                AND NOT coalesce('search_path=public, pg_temp' = ANY (proconfig), false)
+                """)
+            #expect(led.rows.isEmpty, "what runs as the owner looks for nothing in its caller's temporary tables")
             await connection.close()
         }
     }

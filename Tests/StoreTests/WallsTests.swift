@@ -87,6 +87,47 @@ struct WallsTests {
         }
     }
 
+    @Test("what runs as the owner does not take a temporary table of the service's for one of ours")
+    func temporaryTables() async throws {
+        try await withTenants { owner, service in
+            try await service.script("CREATE TEMPORARY TABLE ledger_entries_default (LIKE ledger_entries)")
+            #expect(try await service.query("SELECT add_ledger_month('2031-01-01')").rows[0].decode(as: Bool.self))
+            let parent = try await owner.query(
+                "SELECT inhparent::regclass::text FROM pg_inherits WHERE inhrelid = 'ledger_entries_2031_01'::regclass")
+            #expect(try parent.rows[0].decode(as: String.self) == "ledger_entries")
+        }
+    }
+
+    @Test("a month that has left is the owner's alone, also after the next migration")
+    func detachedMonth() async throws {
+        try await withTenants { owner, _ in
+            try await owner.script(
+                """
+                SELECT add_ledger_month('2020-01-01'); SELECT detach_ledger_month('2020-01-01'); SELECT raise_walls()
+                """)
+            let granted = try await owner.query(
+                "SELECT has_table_privilege('bursar_service', 'ledger_entries_2020_01', 'SELECT, INSERT, UPDATE, DELETE')")
+            #expect(try granted.rows[0].decode(as: Bool.self) == false)
+        }
+    }
+
+    @Test("an owner who may not make roles is told who must, before anything is changed, and migrates when it is there")
+    func plainOwner() async throws {
+        try await isolatedPostgres(migrated: false) { postgres in
+            let superuser = try await PostgresConnection.connect(postgres.configuration, logger: testLogger)
+            try await superuser.query("CREATE ROLE plain LOGIN")
+            try await superuser.query("CREATE DATABASE plain OWNER plain")
+            var plain = postgres.configuration
+            (plain.user, plain.database) = ("plain", "plain")
+            let migrator = Migrator(plain, logger: testLogger)
+            await #expect(throws: MigrationError.serviceRoleMissing(owner: "plain")) { try await migrator.migrate() }
+            #expect(try await migrator.pending().count == Migration.all.count)
+            try await superuser.query("CREATE ROLE bursar_service NOLOGIN")
+            #expect(try await migrator.migrate().count == Migration.all.count)
+            await superuser.close()
+        }
+    }
+
     @Test("a superuser, a role with BYPASSRLS, an owner and a role without rights are not fit to serve; the service's role is")
     func fitness() async throws {
         try await withDatabase { database in
