@@ -3,6 +3,7 @@
 import Budgets
 import Foundation
 import JSON
+import Outbound
 import Store
 import TestSupport
 import Testing
