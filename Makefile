@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BURSAR := .build/release/bursar
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak kill kills faults histories schemathesis bench bench-alerts demo lint focus vendors needs build
+.PHONY: help run test soak kill kills faults histories walls schemathesis bench bench-alerts demo lint focus vendors needs build
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,11 @@ faults: needs ## Delay, cut, silence and slow the road to Postgres under load (R
 histories: needs ## Search histories of 1, 2 and 4 replicas for linearizability (ROUNDS=100 SEED=n)
 	swift build --build-tests
 	$(call long,100) ReplicaTests
+
+walls: needs ## Run the server's tests with each of the two walls between tenants alone
+	swift build --build-tests
+	BURSAR_WALL=predicates swift test --skip-build --filter 'ServerTests' $(at-a-time) 6
+	BURSAR_WALL=row_security swift test --skip-build --filter 'ServerTests' $(at-a-time) 6
 
 kills: needs ## Kill the program while it delivers alerts, again and again (ROUNDS=50 SEED=n)
 	swift build --build-tests

@@ -30,7 +30,7 @@ public final class Ledger: Service {
             Lane(configuration.forLane, platform: platform, batchBound: batchBound, onAlerts: onAlerts, tracer: tracer, logger: logger)
         }
         self.lanes = lanes
-        sweeper = Sweeper(configuration, interval: sweepInterval, now: now, logger: logger) { organization, command in
+        sweeper = Sweeper(configuration.forEveryone, interval: sweepInterval, now: now, logger: logger) { organization, command in
             await lanes[Ledger.lane(of: organization, lanes.count)].submit(command, for: organization)
         }
     }

@@ -80,18 +80,26 @@ struct Memory {
             listed = known
         } else {
             listed = try ConfigurationReads.decodeCatalogue(
-                try connection.pipeline(ConfigurationReads.catalogueQueries(.platform))
+                try connection.pipeline(ConfigurationReads.catalogueQueries(.platform), seeing: .only([]))
             ).catalogue()
             platform.set(listed, version: platformVersion)
         }
         let queries = ConfigurationReads.queries(id)
-        let results = try connection.pipeline(queries + ConfigurationReads.catalogueQueries(id))
+        let results = try connection.pipeline(queries + ConfigurationReads.catalogueQueries(id), seeing: .only([id]))
         let own = try ConfigurationReads.decodeCatalogue(results.dropFirst(queries.count))
         guard
             let configuration = try ConfigurationReads.decode(
                 id, version: fence.configurationVersion, results, own: own, platform: listed)
         else { return nil }
         return Remembered(state: OrganizationState(configuration: configuration, version: fence.version), isCurrent: true)
+    }
+}
+
+extension PostgresConnection {
+    /// Reads on one organization's side of the wall, whoever else is in the batch; the batch's own is stated again afterwards.
+    fileprivate func pipeline(_ reads: [Query], seeing tenants: Tenants) throws(PostgresError) -> [PostgresResult] {
+        let results = try pipeline([tenants.statement] + reads + [preamble].compactMap { $0 })
+        return Array(results[1...reads.count])
     }
 }
 

@@ -30,7 +30,7 @@ extension Wire {
             throw PostgresError(.connection, "libpq is out of memory")
         }
         // From here the wire owns the handle: it closes it, also when connecting fails.
-        let wire = unsafe Wire(handle: handle, exchangeTimeout: configuration.exchangeTimeout, logger: logger)
+        let wire = unsafe Wire(handle: handle, configuration, logger: logger)
         let deadline = ContinuousClock.now + configuration.connectTimeout
         var events = POLLOUT
         while unsafe PQstatus(handle) != CONNECTION_BAD {

@@ -95,7 +95,8 @@ extension Wire {
     private func send(_ query: Query, isAsked: Bool, _ exchange: inout Exchange) throws(PostgresError) {
         let (statement, isNew) = statements.statement(for: query)
         if isNew {
-            try sent(unsafe PQsendPrepare(handle, statement.name, query.sql, Int32(query.types.count), query.types))
+            let sql = alteringSQL?(query.sql) ?? query.sql
+            try sent(unsafe PQsendPrepare(handle, statement.name, sql, Int32(query.types.count), query.types))
             exchange.steps.append(.prepare(statement))
         }
         let isCommit = query.isCommit

@@ -51,6 +51,8 @@ public struct PostgresConfiguration: Sendable {
     public var planCacheMode: PlanCacheMode?
     /// Further session settings by name, such as `synchronous_commit`.
     public var settings: [String: String] = [:]
+    /// What becomes of each statement's SQL before it is prepared; nil: nothing. For tests that take something out of all of them.
+    public var alteringSQL: (@Sendable (String) -> String)?
 
     public init(host: Host, user: String, password: String? = nil, database: String) {
         hosts = [host]

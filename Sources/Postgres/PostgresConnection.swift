@@ -10,6 +10,11 @@ public actor PostgresConnection {
     let logger: Logger
     /// libpq's handle; nil once closed. Not Sendable: the compiler keeps it on this actor's thread.
     var wire: Wire?
+    /// Runs as the first statement of every transaction here, in the same round trip; its result is not shown. A pool takes it back with
+    /// the connection.
+    public var preamble: Query?
+    /// A transaction has begun, and nothing was asked in it yet.
+    private var isPreambleDue = false
 
     nonisolated public var unownedExecutor: UnownedSerialExecutor { unsafe thread.asUnownedSerialExecutor() }
 
@@ -122,7 +127,17 @@ public actor PostgresConnection {
 
     private func exchange(_ queries: [Query], framing: Wire.Framing) throws(PostgresError) -> [PostgresResult] {
         do {
-            return try open().exchange(queries, framing: framing)
+            let wire = try open()
+            guard let preamble, wire.isIdle || isPreambleDue else { return try wire.exchange(queries, framing: framing) }
+            // Behind what may stand before the first query only.
+            let place = queries.firstIndex { !$0.comesFirst }
+            isPreambleDue = place == nil && !queries.isEmpty
+            guard let place else { return try wire.exchange(queries, framing: framing) }
+            var all = queries
+            all.insert(preamble, at: place)
+            var results = try wire.exchange(all, framing: framing)
+            results.remove(at: place)
+            return results
         } catch {
             dropIfLost()
             throw error

@@ -192,6 +192,7 @@ extension PostgresConnection {
         }
         let result: Result<T, any Error>
         do { result = .success(try await body(self)) } catch { result = .failure(error) }
+        preamble = nil
         let isFit = self.wire?.isIdle ?? false
         if !isFit {
             if isUsable { logger.error("a borrower left its connection inside a transaction; closed") }

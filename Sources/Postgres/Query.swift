@@ -115,6 +115,9 @@ public struct Query: Sendable, ExpressibleByStringInterpolation {
         return word == "commit" || word == "end"
     }
 
+    /// Whether no query may come before it in its transaction: what begins it or says of what kind it is, and what gives it up.
+    var comesFirst: Bool { sql.hasPrefix("BEGIN") || sql.hasPrefix("SET TRANSACTION") || sql == Query.rollback.sql }
+
     static let begin: Query = "BEGIN"
     static let commit: Query = "COMMIT"
     static let rollback: Query = "ROLLBACK"

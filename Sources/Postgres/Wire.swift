@@ -12,14 +12,16 @@ import Logging
 @safe final class Wire {
     let handle: OpaquePointer
     let exchangeTimeout: Duration?
+    let alteringSQL: (@Sendable (String) -> String)?
     var statements = Statements()
     /// Set when the exchange can no longer be followed; nothing may be sent then.
     var isBroken = false
     private let notices: NoticeLog
 
-    init(handle: OpaquePointer, exchangeTimeout: Duration?, logger: Logger) {
+    init(handle: OpaquePointer, _ configuration: PostgresConfiguration, logger: Logger) {
         unsafe self.handle = handle
-        self.exchangeTimeout = exchangeTimeout
+        exchangeTimeout = configuration.exchangeTimeout
+        alteringSQL = configuration.alteringSQL
         notices = NoticeLog(logger: logger)
         // libpq keeps the pointer without owning it; `notices` lives as long as the handle.
         unsafe PQsetNoticeReceiver(

@@ -8,9 +8,10 @@ import Postgres
 import Store
 
 struct API: Sendable {
+    /// Inside of a request: on its organization's side of the wall.
     var store: Store
     /// For reading whole months, over connections of its own: who reads slowly delays others who do, and nobody else.
-    let statements: Store
+    var statements: Store
     let authenticator: Authenticator
     /// Proxies that are believed whom they speak for.
     let trustedProxies: [CIDR]
@@ -36,5 +37,13 @@ struct Engine: Sendable {
 }
 
 extension API {
+    /// For a request of this organization's: nothing that its handler does sees another's rows, whatever it asks for (law 8).
+    func walled(for organization: OrganizationID) -> API {
+        var api = self
+        api.store = store.store(of: organization)
+        api.statements = statements.store(of: organization)
+        return api
+    }
+
     @Sendable func openAPI(_ exchange: Exchange) async throws -> Response { .text("application/yaml", PackageResources.bursar_yaml) }
 }

@@ -38,19 +38,23 @@ public func buildServices(
     _ settings: ServerSettings, now: @escaping @Sendable () -> Instant = { Instant.now() }, logger: Logger,
     onRunning: @escaping @Sendable (Int) async -> Void = { _ in }
 ) throws -> [any Service] {
-    let sealer = try Sealer(masterKey: settings.secretKey)
+    let sealer = try Sealer(masterKey: settings.secretKeys.first ?? [], oldKeys: Array(settings.secretKeys.dropFirst()))
     let allowed = try blocks(settings.allowTargets)
     let outbound = OutboundClient(allowTargets: allowed, logger: logger)
-    let pool = PostgresPool(settings.database, size: settings.poolSize, logger: logger)
+    // What works for requests states whose rows it may see. What connects by itself does work that is nobody's own.
+    let requests = settings.database
+    var settings = settings
+    settings.database = requests.forEveryone
+    let pool = PostgresPool(requests, size: settings.poolSize, logger: logger)
     let tracer: (any Tracer)? = settings.traces ? LogTracer(logger: logger) : nil
     let store = Store(pool: pool, tracer: tracer)
-    var patient = settings.database
+    var patient = requests
     patient.statementTimeout = statementPatience
     let statements = PostgresPool(patient, size: statementConnections, logger: logger)
     let dispatcher = AlertDispatcher(
         Sending(store: store, sealer: sealer, outbound: outbound, mail: settings.mail, publicURL: settings.publicURL), logger: logger)
     let ledger = Ledger(
-        settings.database, laneCount: settings.laneCount, sweepInterval: settings.sweepInterval, now: now,
+        requests, laneCount: settings.laneCount, sweepInterval: settings.sweepInterval, now: now,
         onAlerts: { dispatcher.wake() }, tracer: tracer, logger: logger)
     let upkeep = Upkeep(settings.database, now: now, logger: logger)
     let readiness = Readiness(settings.database, engineHindrance: { ledger.hindrance }, logger: logger)

@@ -7,30 +7,72 @@ import Synchronization
 /// Finds out who asks. Administrative routes read the credential from Postgres each time, so a revoked key is refused at once.
 /// Call routes may take it from memory: the engine checks revocation and expiry itself, against fenced configuration (law 10).
 final class Authenticator: Sendable {
-    /// What a project's key stands for never changes, so entries do not age; the bound is on memory only (law 11): about 1 MiB.
+    /// What a project's key stands for never changes, so entries do not age; the bound is on memory only (law 11): about 2 MiB.
     static let cacheBound = 10_000
 
-    private let lookUp: @Sendable (_ sha256: [UInt8]) async throws -> Credential?
-    private let cache = Mutex<[[UInt8]: Credential]>([:])
+    /// So much of a presented key is kept to tell attempts apart: what lists show of keys.
+    private static let shownLength = 8
 
+    private struct Memory {
+        /// Of project's keys, by hash.
+        var credentials: [[UInt8]: Credential] = [:]
+        /// Hashes of keys that were good once: no failures of others hold them up. Whether they still are is looked up.
+        var good: Set<[UInt8]> = []
+        var throttle = LoginThrottle()
+    }
+
+    private let lookUp: @Sendable (_ sha256: [UInt8]) async throws -> Credential?
+    private let memory = Mutex(Memory())
+
+    /// - Parameter lookUp: Finds a valid key by its hash. Keys are compared by an index over hashes, so the time it takes says nothing of
+    ///   how much of a key is right.
     init(lookUp: @escaping @Sendable (_ sha256: [UInt8]) async throws -> Credential?) { self.lookUp = lookUp }
 
-    func credential(of header: String?, cached: Bool) async throws -> Credential {
+    /// - Parameters:
+    ///   - header: The field `Authorization`.
+    ///   - address: Where the request came from.
+    /// - Throws: `Problem`: 401, or 429 after too many keys that were none; what `lookUp` throws.
+    func credential(of header: String?, from address: String, at now: Instant, cached: Bool) async throws -> Credential {
         guard let header else { throw Problem(.unauthenticated, "Send an API key as «Authorization: Bearer bur_…».") }
-        guard header.count < 100, let space = header.firstIndex(of: " "), header[..<space].lowercased() == "bearer",
-            let secret = APIKeySecret(header[header.index(after: space)...])
-        else { throw Problem(.unauthenticated, "The API key is not one of Bursar's: check that it was copied whole.") }
-        let hash = secret.sha256
-        if cached, let known = cache.withLock({ $0[hash] }) { return known }
-        guard let found = try await lookUp(hash) else { throw Problem(.unauthenticated, "The API key is unknown, revoked or expired.") }
-        if cached, found.project != nil {
-            cache.withLock { cache in
-                // Emptying it all is simple, and refilling costs one look-up a key.
-                if cache.count >= Authenticator.cacheBound { cache.removeAll() }
-                cache[hash] = found
-            }
+        let presented = Authenticator.bearer(header)
+        let hash = presented.flatMap { APIKeySecret($0) }?.sha256
+        let shown = String((presented ?? "").prefix(Authenticator.shownLength))
+        let (known, wait) = memory.withLock { memory -> (Credential?, Int64?) in
+            if let hash, cached, let known = memory.credentials[hash] { return (known, nil) }
+            if let hash, memory.good.contains(hash) { return (nil, nil) }
+            return (nil, memory.throttle.wait(address: address, key: shown, at: now))
+        }
+        if let known { return known }
+        if let wait { throw Problem(tooManyAttempts: wait) }
+        guard let hash else {
+            throw failure("The API key is not one of Bursar's: check that it was copied whole.", address, shown, now)
+        }
+        guard let found = try await lookUp(hash) else { throw failure("The API key is unknown, revoked or expired.", address, shown, now) }
+        memory.withLock { memory in
+            // Emptying it all is simple, and refilling costs one look-up a key.
+            if memory.good.count >= Authenticator.cacheBound { memory = Memory(throttle: memory.throttle) }
+            memory.good.insert(hash)
+            if cached, found.project != nil { memory.credentials[hash] = found }
         }
         return found
+    }
+
+    private func failure(_ detail: String, _ address: String, _ shown: String, _ now: Instant) -> Problem {
+        memory.withLock { $0.throttle.failed(address: address, key: shown, at: now) }
+        return Problem(.unauthenticated, detail)
+    }
+
+    /// What stands behind the word `Bearer`.
+    private static func bearer(_ header: String) -> Substring? {
+        guard header.count < 100, let space = header.firstIndex(of: " "), header[..<space].lowercased() == "bearer" else { return nil }
+        return header[header.index(after: space)...]
+    }
+}
+
+extension Problem {
+    fileprivate init(tooManyAttempts wait: Int64) {
+        self.init(.tooManyAttempts, "Too many API keys from here were none. Keys that were good before are not held up.")
+        headers = [("retry-after", String(wait))]
     }
 }
 

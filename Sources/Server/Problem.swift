@@ -4,6 +4,7 @@
 enum ProblemCode: String, CaseIterable, Sendable {
     case invalidRequest = "invalid_request"
     case unauthenticated
+    case tooManyAttempts = "too_many_attempts"
     case forbidden
     case notFound = "not_found"
     case methodNotAllowed = "method_not_allowed"
@@ -69,7 +70,7 @@ enum ProblemCode: String, CaseIterable, Sendable {
         case .rangeNotSatisfiable: 416
         case .invalidRequest, .modelUnpriced, .maxInputTokensExceeded, .burstTooLarge, .burstNoticeTooShort, .idempotencyKeyReused: 422
         case .preconditionRequired: 428
-        case .rateLimited, .maxRequestsPerMinuteExceeded: 429
+        case .rateLimited, .maxRequestsPerMinuteExceeded, .tooManyAttempts: 429
         case .internalError: 500
         case .overloaded, .storeUnavailable: 503
         }
@@ -79,6 +80,7 @@ enum ProblemCode: String, CaseIterable, Sendable {
         switch self {
         case .invalidRequest: "The request is not valid"
         case .unauthenticated: "No valid API key"
+        case .tooManyAttempts: "Too many bad API keys"
         case .forbidden: "Not allowed for this API key"
         case .notFound: "Not found"
         case .methodNotAllowed: "Method not allowed here"

@@ -2,6 +2,7 @@
 import Budgets
 import HTTPTypes
 import Hummingbird
+import Outbound
 import Store
 
 /// One line of the route table.
@@ -29,12 +30,16 @@ struct Route: Sendable {
 
     /// Authenticates, authorizes, reads the body, and hands over to the handler.
     func respond(to request: Request, _ context: ServerContext, _ asked: inout Asked, _ api: API) async throws -> Response {
+        var api = api
         var credential = Credential.nobody
         var reach = Reach.everything
         if case .needs(let permission) = access {
-            credential = try await api.authenticator.credential(of: request.headers[.authorization], cached: permission == .call)
+            let client = context.client(of: request, trusting: api.trustedProxies)
+            credential = try await api.authenticator.credential(
+                of: request.headers[.authorization], from: client?.description ?? "", at: api.now(), cached: permission == .call)
             asked.credential = credential
-            try credential.requireNetwork(of: context.client(of: request, trusting: api.trustedProxies))
+            api = api.walled(for: credential.organization)
+            try credential.requireNetwork(of: client)
             api.keyUses.note(credential, at: api.now())
             guard let permitted = credential.reach(permission) else { throw Problem(.forbidden, "This API key may not do that.") }
             reach = permitted

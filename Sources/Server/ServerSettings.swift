@@ -18,8 +18,8 @@ public struct ServerSettings: Sendable {
     public var poolSize = 8
     /// Lanes of the engine: organizations are spread over them, each commits one batch at a time (design §5).
     public var laneCount = 4
-    /// 32 bytes under which the secrets of endpoints are sealed (design §10).
-    public var secretKey: [UInt8]
+    /// Of 32 bytes each: the first seals the secrets of endpoints, all of them open (design §10).
+    public var secretKeys: [[UInt8]]
     /// CIDR blocks where endpoints may be private or plain http (design §10).
     public var allowTargets: [String] = []
     /// CIDR blocks of proxies that are believed whom they speak for (`X-Forwarded-For`).
@@ -40,6 +40,6 @@ public struct ServerSettings: Sendable {
     /// The least that must be said.
     public init(database: PostgresConfiguration, secretKey: [UInt8]) {
         self.database = database
-        self.secretKey = secretKey
+        secretKeys = [secretKey]
     }
 }

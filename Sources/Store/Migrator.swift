@@ -11,6 +11,8 @@ public enum MigrationError: Error, Hashable, CustomStringConvertible {
     case changed(name: String)
     /// The database was migrated by a newer Bursar.
     case newer(database: Int, binary: Int)
+    /// The walls between tenants need the service's role, and the owner of the database may not make one.
+    case serviceRoleMissing(owner: String)
 
     public var description: String {
         switch self {
@@ -20,6 +22,8 @@ public enum MigrationError: Error, Hashable, CustomStringConvertible {
             "migration \(name) was changed after it had been applied to this database; restore it and add a new one instead"
         case .newer(let database, let binary):
             "the database has schema \(database), this Bursar knows \(binary); run a newer Bursar"
+        case .serviceRoleMissing(let owner):
+            "the Postgres role \(ServiceRole.name) is missing and \(owner) may not make it: CREATE ROLE \(ServiceRole.name) NOLOGIN as a superuser"
         }
     }
 }
@@ -47,10 +51,20 @@ public struct Migrator: Sendable {
         session.applicationName = "bursar migrate"
         session.statementTimeout = .zero
         session.idleInTransactionTimeout = .zero
+        session = session.forEveryone  // the walls stand before their owner, too
         let connection = try await PostgresConnection.connect(session, logger: logger)
         let result: Result<[Migration], any Error>
         do { result = .success(try await migrate(connection)) } catch { result = .failure(error) }
         await connection.close()  // gives the advisory lock back, too
+        return try result.get()
+    }
+
+    /// What `migrate` would apply; changes nothing, and needs only to read.
+    public func pending() async throws -> [Migration] {
+        let connection = try await PostgresConnection.connect(configuration, logger: logger)
+        let result: Result<[Migration], any Error>
+        do { result = .success(Array(try await missing(connection))) } catch { result = .failure(error) }
+        await connection.close()
         return try result.get()
     }
 
@@ -62,10 +76,13 @@ public struct Migrator: Sendable {
             try await Task.sleep(for: .milliseconds(100))
         }
         let missing = try await missing(connection)
+        if missing.contains(where: { $0.sql.contains(ServiceRole.name) }) { try await ServiceRole.requireToBeMakeable(on: connection) }
         for migration in missing {
             try await apply(migration, on: connection)
             logger.info("migrated", metadata: ["migration": "\(migration.name)"])
         }
+        // Nobody who adds a table has to think of its wall. Older schemas, which tests make, have none to raise.
+        try await connection.script("DO $$ BEGIN IF to_regproc('raise_walls') IS NOT NULL THEN PERFORM raise_walls(); END IF; END $$")
         return Array(missing)
     }
 

@@ -26,6 +26,8 @@ extension Store {
         _ id: OrganizationID, name: String, timeZone: String, ownerKey: NewAPIKey
     ) async throws -> OrganizationRecord {
         try await transaction { connection in
+            // The operator's own side of the wall is the platform's.
+            try connection.query(Tenants.everyone.statement)
             // A change of the platform's catalogue either sees the new fence, or is done before it is made.
             try connection.query(Fences.lock([.platform]))
             let result = try connection.query(
@@ -46,12 +48,13 @@ extension Store {
     /// All tenants, for operators; the platform itself is none.
     public func organizations(after: OrganizationID, limit: Int) async throws -> Page<OrganizationRecord, OrganizationID> {
         try await read { connection in
-            let result = try connection.query(
+            let list: Query =
                 """
                 SELECT organization_id, name, time_zone, currency, default_tier_id, revision, created_at, archived_at FROM organizations
                 WHERE organization_id > \(after) AND organization_id <> \(OrganizationID.platform) AND archived_at IS NULL
                 ORDER BY organization_id LIMIT \(limit + 1)
-                """)
+                """
+            let result = try connection.pipeline([Tenants.everyone.statement, list])[1]
             return Page(try result.rows.map(OrganizationRecord.init), limit: limit, cursor: \.id)
         }
     }

@@ -7,15 +7,23 @@ public import Tracing
 
 /// Reads and changes the configuration of organizations.
 public struct Store: Sendable {
-    public let pool: PostgresPool
+    public let pool: TenantPool
     /// The connection of the transaction that this store works in; nil: each change is a transaction of its own.
     let bound: PostgresConnection?
     let tracer: (any Tracer)?
 
+    /// A store for everyone; `store(of:)` narrows it down.
     /// - Parameter tracer: Nil unless operations are to be traced: then nothing is spent on it.
-    public init(pool: PostgresPool, tracer: (any Tracer)? = nil) { self.init(pool: pool, bound: nil, tracer: tracer) }
+    public init(pool: PostgresPool, tracer: (any Tracer)? = nil) {
+        self.init(pool: TenantPool(pool: pool, tenants: .everyone), bound: nil, tracer: tracer)
+    }
 
-    init(pool: PostgresPool, bound: PostgresConnection?, tracer: (any Tracer)?) {
+    /// The same, on the organization's side of the wall: for all that a request does.
+    public func store(of organization: OrganizationID) -> Store {
+        Store(pool: TenantPool(pool: pool.pool, tenants: .only([organization])), bound: bound, tracer: tracer)
+    }
+
+    init(pool: TenantPool, bound: PostgresConnection?, tracer: (any Tracer)?) {
         self.pool = pool
         self.bound = bound
         self.tracer = tracer
@@ -44,6 +52,7 @@ public struct Store: Sendable {
         operation: String = #function, _ change: @Sendable (isolated PostgresConnection) throws -> Value
     ) async throws -> Value {
         try await transaction(operation: operation) { connection in
+            try connection.query(Tenants.everyone.statement)
             try connection.query("SELECT organization_id FROM fences ORDER BY organization_id FOR UPDATE")
             try connection.query("UPDATE fences SET version = version + 1, configuration_version = configuration_version + 1")
             return try change(connection)

@@ -1,5 +1,4 @@
-/// `bursar migrate`: brings the database to the schema this binary knows. `serve` does so, too; a deployment that gives the
-/// server's role no right to change the schema runs this first.
+/// `bursar migrate`: brings the database to the schema this binary knows, as the owner of the tables. The server's role has no right to.
 import ArgumentParser
 import Store
 
@@ -8,7 +7,8 @@ struct Migrate: AsyncParsableCommand {
         abstract: "Bring the database to this version's schema.",
         discussion: """
             Applies the migrations that are missing, each in one Postgres transaction, under an advisory lock: several may run at \
-            once. A migration that was changed after it had been applied is refused, and so is a schema newer than this bursar.
+            once. A migration that was changed after it had been applied is refused, and so is a schema newer than this bursar. Run it \
+            as the owner of the tables; it makes the role bursar_service, of which the server's own role is to be a member.
             """)
 
     @OptionGroup(title: "Database") var database: DatabaseOptions

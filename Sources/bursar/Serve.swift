@@ -10,8 +10,10 @@ struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run the server.",
         discussion: """
-            Migrates the database and listens until SIGTERM or SIGINT; then calls under way finish and it exits with 0. When it is \
-            ready it prints one line with its URL and what to do next.
+            Listens until SIGTERM or SIGINT; then calls under way finish and it exits with 0. When it is ready it prints one line with \
+            its URL and what to do next. A private Postgres is migrated first; yours by `bursar migrate`, as the owner of the tables. \
+            This server's own role must be another one, with no way around the walls between tenants: a member of bursar_service, \
+            which `bursar migrate` makes. It refuses to start as the owner, a superuser or with BYPASSRLS.
             """)
 
     @OptionGroup(title: "Server") var server: ServeOptions
@@ -36,13 +38,15 @@ struct Serve: AsyncParsableCommand {
         let logger = Logger(label: "bursar")
         switch found.database.place {
         case .external(let configuration):
-            try await serve(found.settings(database: configuration, secretKey: found.secretKey ?? []), embedded: nil, logger: logger)
+            try await serve(found.settings(database: configuration, secretKeys: found.secretKeys ?? []), embedded: nil, logger: logger)
         case .embedded(let directory):
             Terminal.progress("Starting Postgres in \(directory) (the first time takes a few seconds)")
             let postgres = try await EmbeddedPostgres.start(in: directory, logger: logger)
             do {
-                let key = try found.secretKey ?? SecretKey.makeOrRead(in: directory)
-                try await serve(found.settings(database: postgres.configuration, secretKey: key), embedded: postgres, logger: logger)
+                let keys = try found.secretKeys ?? SecretKey.makeOrRead(in: directory)
+                try await prepare(postgres.configuration, logger: logger)
+                let settings = found.settings(database: postgres.configuration.asService, secretKeys: keys)
+                try await serve(settings, embedded: postgres, logger: logger)
                 await postgres.stop()
             } catch {
                 await postgres.stop()
@@ -52,15 +56,26 @@ struct Serve: AsyncParsableCommand {
     }
 
     private func serve(_ settings: ServerSettings, embedded: EmbeddedPostgres?, logger: Logger) async throws {
-        _ = try await Migrator(settings.database, logger: logger).migrate()
+        try await requireFitness(settings.database, logger)
         let isNew = try await isWithoutOrganizations(settings.database, logger)
         try await runServer(settings, underneath: embedded.map { [$0] } ?? [], logger: logger) { port in
             Terminal.say(readyLine(settings, port: port, isNew: isNew))
         }
     }
 
-    private func isWithoutOrganizations(_ database: PostgresConfiguration, _ logger: Logger) async throws -> Bool {
+    /// The role must be one before which the walls stand, and the schema one that this bursar knows.
+    private func requireFitness(_ database: PostgresConfiguration, _ logger: Logger) async throws {
         let connection = try await PostgresConnection.connect(database, logger: logger)
+        let unfitness = try await ServiceRole.unfitness(on: connection)
+        await connection.close()
+        if let unfitness { throw CommandError(unfitness) }
+        if try await !Migrator(database, logger: logger).pending().isEmpty {
+            throw CommandError("the schema is older than this bursar: run `bursar migrate` as the owner of the tables")
+        }
+    }
+
+    private func isWithoutOrganizations(_ database: PostgresConfiguration, _ logger: Logger) async throws -> Bool {
+        let connection = try await PostgresConnection.connect(database.forEveryone, logger: logger)
         let count = try await FirstOrganization.count(on: connection)
         await connection.close()
         return count == 0

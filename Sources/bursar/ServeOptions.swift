@@ -20,7 +20,10 @@ struct ServeOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "A file with 64 hexadecimal digits, as `openssl rand -hex 32` prints: the key that seals the secrets of endpoints.",
-            discussion: "Or set BURSAR_SECRET_KEY to the digits. With --embedded a key is made and kept with the data.",
+            discussion: """
+                Further lines are keys that still open what they sealed (see rotate-secrets). Or set BURSAR_SECRET_KEY to the digits, \
+                with commas between several. With --embedded a key is made and kept with the data.
+                """,
             valueName: "file"))
     var secretKeyFile: String?
 
@@ -90,8 +93,8 @@ struct FoundSettings: Sendable {
     }
 
     let database: DatabaseChoice
-    /// Nil for a private server, whose key lies with its data.
-    let secretKey: [UInt8]?
+    /// Nil for a private server, whose keys lie with its data.
+    let secretKeys: [[UInt8]]?
     /// In the order in which they are shown; secrets are masked already.
     private(set) var lines: [Line] = []
     private var values = ServerSettings(database: PostgresConfiguration(host: .init(""), user: "", database: ""), secretKey: [])
@@ -99,7 +102,7 @@ struct FoundSettings: Sendable {
     init(_ layers: ConfigurationLayers) throws {
         database = try DatabaseChoice(layers)
         let sealing = try FoundSettings.secretKey(layers, database)
-        secretKey = sealing.key
+        secretKeys = sealing.keys
         switch database.place {
         case .embedded(let directory):
             lines.append(Line(name: "embedded", value: "true", source: database.source))
@@ -128,10 +131,10 @@ struct FoundSettings: Sendable {
     }
 
     /// What the server is told, once its database runs.
-    func settings(database: PostgresConfiguration, secretKey: [UInt8]) -> ServerSettings {
+    func settings(database: PostgresConfiguration, secretKeys: [[UInt8]]) -> ServerSettings {
         var settings = values
         settings.database = database
-        settings.secretKey = secretKey
+        settings.secretKeys = secretKeys
         return settings
     }
 
@@ -187,15 +190,15 @@ struct FoundSettings: Sendable {
 
     private static func secretKey(
         _ layers: ConfigurationLayers, _ database: DatabaseChoice
-    ) throws -> (key: [UInt8]?, shown: String, source: String) {
+    ) throws -> (keys: [[UInt8]]?, shown: String, source: String) {
         if let file = try layers.string("secret_key_file") {
             return (try SecretKey.read(file.value), "(set)", "\(file.source), \(file.value)")
         }
         if let text = try layers.string("secret_key") {
-            guard let key = SecretKey.parse(text.value) else {
+            guard let keys = SecretKey.parseAll(text.value) else {
                 throw CommandError("secret_key from \(text.source) must be 64 hexadecimal digits, as `openssl rand -hex 32` prints")
             }
-            return (key, "(set)", text.source)
+            return (keys, "(set)", text.source)
         }
         guard case .embedded(let directory) = database.place else {
             throw CommandError("no secret key: make one with `openssl rand -hex 32 > secret-key` and say --secret-key-file secret-key")

@@ -10,6 +10,7 @@ import Store
 struct TemporaryServer: Sendable {
     let host = "127.0.0.1"
     let port: Int
+    /// As its owner.
     let database: PostgresConfiguration
 }
 
@@ -22,7 +23,7 @@ func withTemporaryServer<T: Sendable>(
     let postgres = try await EmbeddedPostgres.start(in: folder.path, logger: quiet)
     let result: Result<T, any Error>
     do {
-        _ = try await Migrator(postgres.configuration, logger: quiet).migrate()
+        try await prepare(postgres.configuration, logger: quiet)
         result = .success(try await withServer(postgres.configuration, body))
     } catch {
         result = .failure(error)
@@ -36,7 +37,7 @@ private func withServer<T: Sendable>(
     _ database: PostgresConfiguration, _ body: @escaping @Sendable (TemporaryServer) async throws -> T
 ) async throws -> T {
     let (ports, listening) = AsyncStream.makeStream(of: Int.self)
-    var settings = ServerSettings(database: database, secretKey: (0..<32).map { _ in UInt8.random(in: 0...255) })
+    var settings = ServerSettings(database: database.asService, secretKey: (0..<32).map { _ in UInt8.random(in: 0...255) })
     settings.port = 0
     settings.hasBareRoute = true
     settings.allowTargets = ["127.0.0.0/8"]

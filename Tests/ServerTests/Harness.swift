@@ -5,6 +5,7 @@ import HummingbirdTesting
 import JSON
 import Logging
 import NIOCore
+import Outbound
 import Postgres
 import ServiceLifecycle
 import Store
@@ -17,6 +18,7 @@ import Testing
 /// A running server and the keys of one organization on it.
 struct Served: Sendable {
     let port: Int
+    /// As its owner; the server has only the service's role.
     let database: PostgresConfiguration
     let operatorKey: String
     let owner: Caller
@@ -32,16 +34,18 @@ struct Served: Sendable {
 }
 
 /// Runs `body` against a server of its own, on a fresh database unless one is given; afterwards it must have stopped by itself.
-/// Unless faults are expected, or its `road` to Postgres is one that is made bad, it must have logged none.
+/// Unless faults are expected, or its `road` to Postgres is one that is made bad, it must have logged none; and never, at no level, a
+/// secret that it was given, gave away or was told.
 func withServer(
     on database: PostgresConfiguration? = nil, road: (@Sendable (PostgresConfiguration) -> PostgresConfiguration)? = nil,
-    expectsFaults: Bool = false, logLevel: Logger.Level = .error,
+    wall: Wall = .ofThisRun, expectsFaults: Bool = false, logLevel: Logger.Level = .error,
     adjusting adjust: @escaping @Sendable (inout ServerSettings) -> Void = { _ in },
     _ body: @escaping @Sendable (Served) async throws -> Void
 ) async throws {
     guard let database else {
         return try await withDatabase { database in
-            try await withServer(on: database, road: road, expectsFaults: expectsFaults, logLevel: logLevel, adjusting: adjust, body)
+            try await withServer(
+                on: database, road: road, wall: wall, expectsFaults: expectsFaults, logLevel: logLevel, adjusting: adjust, body)
         }
     }
     let operatorSecret = APIKeySecret()
@@ -49,18 +53,24 @@ func withServer(
     _ = try await Store(pool: pool).createAPIKey(
         NewAPIKey(id: APIKeyID(at: .now()), name: "operator", holder: .role(.operator), secret: operatorSecret), of: .platform)
     await pool.shutdown()
-    var settings = ServerSettings(database: road?(database) ?? database, secretKey: Array(repeating: 7, count: 32))
+    var settings = ServerSettings(database: (road?(database) ?? database).asService, secretKey: Array(repeating: 7, count: 32))
+    settings.database.password = "the-password-of-the-database"
     settings.port = 0
     settings.laneCount = 1
     settings.poolSize = 4
     settings.allowTargets = ["127.0.0.0/8"]
+    wall.standsAlone(in: &settings)
     adjust(&settings)
     let log = KeptLog(level: logLevel)
+    let secrets = Secrets()
+    secrets.add(settings)
     let (ports, port) = AsyncStream<Int>.makeStream()
     let group = try buildServer(settings, logger: Logger(label: "test") { _ in log }) { port.yield($0) }
     try await withThrowingTaskGroup(of: Void.self) { tasks in
         tasks.addTask { try await group.run() }
         let listening = try #require(await ports.first { _ in true })
+        Secrets.ofServers.withLock { $0[listening] = secrets }
+        defer { Secrets.ofServers.withLock { $0[listening] = nil } }
         let creator = Caller(port: listening, apiKey: operatorSecret.text)
         try await creator.untilReady()
         do {
@@ -77,6 +87,8 @@ func withServer(
     }
     let faults = log.lines.filter { $0.level >= .error }
     #expect(expectsFaults || road != nil || faults.isEmpty, "\(faults)")
+    let leaks = secrets.leaks(in: log.everything.map(\.description))
+    #expect(leaks.isEmpty, "secrets were logged")
 }
 
 /// One connection a request: the plainest client there is.
@@ -132,7 +144,30 @@ struct Caller: Sendable {
             path, method: method, authority: "localhost", headers: headers, body: body.map { ByteBuffer(bytes: $0) })
         let response = try await TestClient.withClient(host: "127.0.0.1", port: port) { client in try await client.execute(request) }
         let text = response.body.map { String(buffer: $0) } ?? ""
+        Secrets.ofServers.withLock { $0[port] }?.note(apiKey, method == .get ? nil : (path, body ?? [], text))
         return Answer(status: response.head.status.code, headers: response.head.headerFields, text: text)
+    }
+}
+
+extension Secrets {
+    /// Those of the servers that run, by port: whoever talks to one adds what is said.
+    static let ofServers = Mutex<[Int: Secrets]>([:])
+
+    fileprivate func add(_ settings: ServerSettings) {
+        for key in settings.secretKeys { add(bytes: key) }
+        for password in [settings.database.password, settings.mail?.password] { add(password ?? "") }
+    }
+
+    /// The caller's key; of a change the endpoint's that it was told, and all that it calls a secret in its answer.
+    fileprivate func note(_ apiKey: String?, _ change: (path: String, body: [UInt8], answer: String)?) {
+        if let apiKey, APIKeySecret(apiKey) != nil { add(apiKey) }
+        guard let change else { return }
+        if change.path.hasPrefix("/v1/endpoints"), let told = (try? JSON.parse(change.body))?.object {
+            if let url = told["url"]?.string { add(pathOf: url) }
+            for name in ["routing_key", "secret"] { add(told[name]?.string ?? "") }
+        }
+        guard change.answer.contains("secret\":\"") else { return }
+        for match in change.answer.matches(of: #/"(?:secret|signing_secret)":"([^"]+)"/#) { add(match.1) }
     }
 }
 
@@ -152,16 +187,19 @@ struct KeptLog: LogHandler {
     }
 
     private let kept = Kept()
-    var lines: [Line] { kept.lines.withLock { $0 } }
+    private let shown: Logger.Level
+    /// Of the level asked for and above.
+    var lines: [Line] { everything.filter { $0.level >= shown } }
+    var everything: [Line] { kept.lines.withLock { $0 } }
     var metadata: Logger.Metadata = [:]
     var metadataProvider: Logger.MetadataProvider?
-    var logLevel: Logger.Level
+    var logLevel = Logger.Level.trace
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
         set { metadata[key] = newValue }
     }
 
-    init(level: Logger.Level) { logLevel = level }
+    init(level: Logger.Level) { shown = level }
 
     func log(event: LogEvent) {
         let fields = metadata.merging(metadataProvider?.get() ?? [:]) { _, new in new }.merging(event.metadata ?? [:]) { _, new in new }

@@ -57,14 +57,11 @@ import Testing
         }
     }
 
-    @Test("no log line has a secret, whatever is asked and whatever goes wrong, at the finest level")
+    @Test("no log line has a secret, whatever is asked and whatever goes wrong: the harness looks through them")
     func noSecrets() async throws {
         try await isolatedPostgres { postgres in
-            let secrets = Secrets()
             try await withServer(on: postgres.configuration, expectsFaults: true, logLevel: .trace) { served in
-                await secrets.add(served.operatorKey, served.owner.apiKey, "s3cret-path", "r0uting-key-0123456789abcdef01234")
                 let world = try await World.make(served)
-                await secrets.add(world.caller.apiKey)
                 let names = try await Names(world)
                 for (kind, extra) in [
                     ("slack", ["url": "http://127.0.0.1:1/services/s3cret-path"]), ("webhook", ["url": "http://127.0.0.1:1/s3cret-path"]),
@@ -75,12 +72,11 @@ import Testing
                         body[name] = value
                     }
                     let endpoint = try await served.owner.post("/v1/endpoints", .object(body))
-                    await secrets.note(endpoint)
                     if endpoint.status == 201 { _ = try await served.owner.post("/v1/endpoints/\(endpoint.id)/test") }
                 }
                 func everything() async throws {
                     for (method, path, body) in InvalidRequestTests.good {
-                        await secrets.note(try await served.owner.send(method, names.fill(path), names.fill(body).bytes))
+                        _ = try await served.owner.send(method, names.fill(path), names.fill(body).bytes)
                     }
                     for route in routes {
                         let path = route.path.replacing("{id}", with: world.team).replacing("{month}", with: "2026-01")
@@ -89,7 +85,6 @@ import Testing
                             for (path, body) in [(path, "{}"), ("\(path)/\(key)?key=\(key)", key), (path + "?\(key)", "{\"\(key)\":1}")] {
                                 let answer = try await caller.send(
                                     route.method, path, route.method == .get ? nil : Array(body.utf8), headers: [.requestID: key])
-                                await secrets.note(answer)
                                 #expect(answer.headers[.requestID] != key)
                             }
                         }
@@ -100,26 +95,31 @@ import Testing
                 try await everything()
                 try await postgres.start()
                 try await served.caller(nil).untilReady()
-                let all = await secrets.all
-                #expect(all.count >= 6)
                 #expect(served.log.lines.count > routes.count)
-                for line in served.log.lines {
-                    let text = "\(line)"
-                    #expect(!all.contains { text.contains($0) }, "\(text)")
-                }
             }
         }
     }
-}
 
-/// Everything that was handed out as a secret, or in as one.
-private actor Secrets {
-    private(set) var all: Set<String> = [String(repeating: "07", count: 32)]
-
-    func add(_ secrets: String?...) { all.formUnion(secrets.compactMap(\.self)) }
-
-    /// Remembers what an answer calls a secret.
-    func note(_ answer: Caller.Answer) {
-        for match in answer.text.matches(of: #/"(?:secret|signing_secret)":"([^"]{8,})"/#) { all.insert(String(match.1)) }
+    @Test(
+        "a secret in a log, or a piece of one, does not get past the harness",
+        arguments: ["key", "piece", "endpoint", "password", "master key"])
+    func control(what: String) async throws {
+        try await withKnownIssue {
+            try await withServer { served in
+                let key = try #require(served.owner.apiKey)
+                let endpoint = try await served.owner.post("/v1/endpoints", ["kind": "webhook", "url": "https://example.com/h00k/wh1sper"])
+                let careless: String =
+                    switch what {
+                    case "key": "asked with \(key)"
+                    case "piece": "asked with …\(key.dropFirst(7).prefix(15))…"
+                    case "endpoint": endpoint.body["secret"]?.string ?? ""
+                    case "password": "host=db password=the-password-of-the-database"
+                    default: "sealed with \(String(repeating: "07", count: 32))"
+                    }
+                Logger(label: "careless") { _ in served.log }.trace("\(careless)")
+            }
+        } matching: { issue in
+            "\(issue)".contains("secrets were logged")
+        }
     }
 }

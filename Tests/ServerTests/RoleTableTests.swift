@@ -3,6 +3,7 @@
 import Budgets
 import HTTPTypes
 import JSON
+import Postgres
 import Store
 import Testing
 
@@ -154,9 +155,9 @@ import Testing
         }
     }
 
-    @Test("in another organization there is nothing")
-    func otherOrganization() async throws {
-        try await withServer { served in
+    @Test("in another organization there is nothing, and either of the two walls is enough", arguments: Wall.allCases)
+    func otherOrganization(wall: Wall) async throws {
+        try await withServer(wall: wall) { served in
             let home = try await Place.make(served.owner)
             let other = try await Place.make(try await served.anotherOrganization())
             let callers = try await callers(of: home, served)

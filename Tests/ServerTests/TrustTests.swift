@@ -1,4 +1,5 @@
 /// Credentials, roles and the wall between organizations.
+import Budgets
 import HTTPTypes
 import JSON
 import Store
@@ -22,6 +23,36 @@ import Testing
                 }
             }
         }
+    }
+
+    @Test("after ten attempts with one bad key its user waits, while others from there, and bad keys of other people, are answered")
+    func throttled() async throws {
+        try await withServer { served in
+            _ = try await served.owner.get("/v1/teams")
+            let bad = served.caller(APIKeySecret().text)
+            for _ in 0..<LoginThrottle.failuresPerKey { #expect(try await bad.get("/v1/teams").status == 401) }
+            let answer = try await bad.get("/v1/teams")
+            #expect(answer.status == 429 && answer.code == "too_many_attempts", "\(answer)")
+            #expect((1...60).contains(answer.headers[.retryAfter].flatMap { Int($0) } ?? 0))
+            #expect(try await served.caller(APIKeySecret().text).get("/v1/teams").status == 401)
+            #expect(try await served.owner.get("/v1/teams").status == 200)
+        }
+    }
+
+    @Test("attempts are counted by key and by address, for a minute, in bounded memory")
+    func throttle() {
+        var throttle = LoginThrottle()
+        let start = Instant(microseconds: 0)
+        for number in 0..<LoginThrottle.failuresPerAddress {
+            #expect(throttle.wait(address: "a", key: "\(number / 9)", at: start) == nil)
+            throttle.failed(address: "a", key: "\(number / 9)", at: start.adding(seconds: number == 0 ? 0 : 1))
+        }
+        #expect(throttle.wait(address: "a", key: "new", at: start.adding(seconds: 1)) == 59)
+        #expect(throttle.wait(address: "b", key: "new", at: start.adding(seconds: 1)) == nil)
+        #expect(throttle.wait(address: "a", key: "new", at: start.adding(seconds: 60)) == nil)
+        for number in 0..<2 * LoginThrottle.bound { throttle.failed(address: "\(number)", key: "", at: start) }
+        let windows = Mirror(reflecting: throttle).descendant("windows").map { Mirror(reflecting: $0).children.count }
+        #expect((windows ?? .max) <= LoginThrottle.bound + 1)
     }
 
     @Test("an admin cannot make, rotate or revoke an owner's key")

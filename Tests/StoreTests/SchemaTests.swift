@@ -5,6 +5,55 @@ import Testing
 
 @Suite("Schema")
 struct SchemaTests {
+    @Test("every table stands behind its wall, also before its owner, and nothing leads around it")
+    func walls() async throws {
+        try await withDatabase { database in
+            let connection = try await PostgresConnection.connect(database, logger: testLogger)
+            let tables = try await connection.query(
+                """
+                SELECT c.relname::text, c.relispartition, c.relrowsecurity AND c.relforcerowsecurity,
+                       EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid AND p.polname = 'wall' AND p.polcmd = '*'),
+                       (SELECT count(*) FROM pg_policy AS p WHERE p.polrelid = c.oid),
+                       has_table_privilege('bursar_service', c.oid, 'SELECT'), has_table_privilege('bursar_service', c.oid, 'TRUNCATE')
+                FROM pg_class AS c WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relname <> 'schema_migrations'
+                """)
+            #expect(tables.rows.count >= 30)
+            for row in tables.rows {
+                let (table, isPartition, isForced, hasWall, policies, isReadable, isTruncatable) = try row.decode(
+                    as: (String, Bool, Bool, Bool, Int64, Bool, Bool).self)
+                let isOffered = ["models", "prices", "fences"].contains(table)
+                if isPartition {
+                    #expect(!isReadable || hasWall, "\(table)")
+                } else {
+                    #expect(isForced && hasWall && policies == (isOffered ? 2 : 1) && isReadable, "\(table)")
+                }
+                #expect(!isTruncatable, "\(table)")
+            }
+            let others = try await connection.query(
+                """
+                SELECT c.relname::text FROM pg_class AS c WHERE relnamespace = 'public'::regnamespace
+                AND (relkind IN ('m', 'f') OR relkind = 'v' AND NOT coalesce('security_invoker=true' = ANY (reloptions), false))
+                UNION ALL
+                SELECT proname::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef
+                """)
+            #expect(try others.rows.map { try $0.decode(as: String.self) } == ["add_ledger_month"], "this one writes no row but moves some")
+            let written = try await connection.query(
+                """
+                SELECT t, p FROM unnest(ARRAY['audit_events', 'ledger_entries', 'attributions', 'statement_lines', 'statement_files']) AS t,
+                                 unnest(ARRAY['UPDATE', 'DELETE']) AS p
+                WHERE has_table_privilege('bursar_service', t, p)
+                """)
+            #expect(written.rows.isEmpty, "what has happened stays as it was written")
+            let led = try await connection.query(
+                """
+                SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef
+                AND NOT coalesce('search_path=public, pg_temp' = ANY (proconfig), false)
+                """)
+            #expect(led.rows.isEmpty, "what runs as the owner looks for nothing in its caller's temporary tables")
+            await connection.close()
+        }
+    }
+
     @Test("every table, unique key and foreign key leads with organization_id")
     func leadsWithOrganization() async throws {
         try await withDatabase { database in

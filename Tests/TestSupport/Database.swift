@@ -57,6 +57,14 @@ func administer(_ configuration: PostgresConfiguration, _ sql: String) async thr
     }
 }
 
+/// Makes our schema, and lets the service's role log in.
+func migrate(_ configuration: PostgresConfiguration) async throws {
+    _ = try await Migrator(configuration, logger: testLogger).migrate()
+    let connection = try await PostgresConnection.connect(configuration, logger: testLogger)
+    try await ServiceRole.allowLogin(on: connection)
+    await connection.close()
+}
+
 /// The run's cluster, started by the first test that asks.
 private actor SharedCluster {
     static let shared = SharedCluster()
@@ -77,7 +85,7 @@ private actor SharedCluster {
         var configuration = cluster.configuration
         configuration.database = template
         configuration.connectTimeout = patience
-        _ = try await Migrator(configuration, logger: testLogger).migrate()
+        try await migrate(configuration)
         return cluster
     }
 }

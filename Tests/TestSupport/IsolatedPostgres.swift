@@ -55,7 +55,7 @@ public func isolatedPostgres<Value>(
     let use = try await EmbeddedPostgres.start(in: dataDirectory, logger: testLogger)
     let server = IsolatedPostgres(dataDirectory: dataDirectory, use: use)
     do {
-        if migrated { _ = try await Migrator(server.configuration, logger: testLogger).migrate() }
+        if migrated { try await migrate(server.configuration) }
         let value = try await body(server)
         await server.close()
         return value

@@ -107,11 +107,19 @@ struct ConfigurationTests {
     func secretKey() async throws {
         try await withFolder { folder in
             let key = try SecretKey.makeOrRead(in: folder)
-            #expect(key.count == 32)
+            #expect(key.map(\.count) == [32])
             #expect(try SecretKey.makeOrRead(in: folder) == key)
             let attributes = try FileManager.default.attributesOfItem(atPath: folder + "/secret-key")
             #expect(attributes[.posixPermissions] as? Int == 0o600)
         }
+    }
+
+    @Test("a file may have several keys, one a line, and no line that is none")
+    func severalKeys() {
+        let (old, new) = (String(repeating: "01", count: 32), String(repeating: "02", count: 32))
+        #expect(SecretKey.parseAll("\(new)\n\(old)\n\n") == [Array(repeating: 2, count: 32), Array(repeating: 1, count: 32)])
+        #expect(SecretKey.parseAll("\(new),\(old)")?.count == 2)
+        #expect(SecretKey.parseAll("") == nil && SecretKey.parseAll("\(new)\nnonsense") == nil)
     }
 
     private func find(

@@ -2,6 +2,7 @@
 import Foundation
 import Glibc
 import JSON
+import Postgres
 import TestSupport
 import Testing
 
@@ -31,6 +32,20 @@ struct ServeTests {
             second.send(SIGTERM)
             #expect(try second.end() == 0)
             #expect(!FileManager.default.fileExists(atPath: folder + "/postgres/postmaster.pid"))
+        }
+    }
+
+    @Test("as a role before which the walls between tenants would not stand it refuses to start, and says what to do")
+    func unfitRole() async throws {
+        try await withDatabase { database in
+            let url = "host=\(database.hosts[0].name) user=bursar dbname=\(database.database)"
+            let key = String(repeating: "07", count: 32)
+            try await withFolder { folder in
+                try key.write(toFile: folder + "/key", atomically: true, encoding: .utf8)
+                let options = ["serve", "--port", "0", "--secret-key-file", folder + "/key", "--database-url", url]
+                let (status, output) = try Program.run(options, keepsErrors: true)
+                #expect(status == 1 && output.contains("bursar is a superuser") && output.contains("IN ROLE bursar_service"), "\(output)")
+            }
         }
     }
 

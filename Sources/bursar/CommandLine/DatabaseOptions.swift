@@ -4,6 +4,7 @@ import Configuration
 import Foundation
 import Logging
 import Postgres
+import Store
 
 struct DatabaseOptions: ParsableArguments {
     @Flag(name: .long, help: "Use a private Postgres, which is started if it does not run and stopped by the last who uses it.")
@@ -34,16 +35,17 @@ struct DatabaseOptions: ParsableArguments {
         return flags
     }
 
-    /// Runs `body` with the database that these options, the environment and the file name. A private server runs meanwhile.
+    /// Runs `body` with the database that these options, the environment and the file name. A private server runs meanwhile. Who is at
+    /// the command line is an operator: sessions are about everyone.
     /// Throws `CommandError` when nothing names one, and what `body` throws.
     func withDatabase<Value>(logger: Logger, _ body: (PostgresConfiguration) async throws -> Value) async throws -> Value {
         let layers = try await ConfigurationLayers(flags: flags, environment: ProcessInfo.processInfo.environment, file: config)
         switch try DatabaseChoice(layers).place {
-        case .external(let database): return try await body(database)
+        case .external(let database): return try await body(database.forEveryone)
         case .embedded(let directory):
             let server = try await EmbeddedPostgres.start(in: directory, logger: logger)
             do {
-                let value = try await body(server.configuration)
+                let value = try await body(server.configuration.forEveryone)
                 await server.stop()
                 return value
             } catch {
@@ -52,6 +54,14 @@ struct DatabaseOptions: ParsableArguments {
             }
         }
     }
+}
+
+/// Makes a private Postgres ready to be served from: our schema, and the service's role that can log in.
+func prepare(_ owner: PostgresConfiguration, logger: Logger) async throws {
+    _ = try await Migrator(owner, logger: logger).migrate()
+    let connection = try await PostgresConnection.connect(owner, logger: logger)
+    try await ServiceRole.allowLogin(on: connection)
+    await connection.close()
 }
 
 /// Which database the layers name. The first layer that names any decides, so a flag beats a DATABASE_URL left in the environment.

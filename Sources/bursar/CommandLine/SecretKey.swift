@@ -17,19 +17,26 @@ enum SecretKey {
         return Data(base64Encoded: text).flatMap { $0.count == byteCount ? Array($0) : nil }
     }
 
+    /// Reads one key a line, or several between commas: the first seals, the others still open. Nil unless all are keys.
+    static func parseAll(_ text: String) -> [[UInt8]]? {
+        let lines = text.split { $0 == "," || $0.isNewline }.filter { !$0.allSatisfy(\.isWhitespace) }
+        let keys = lines.compactMap { parse(String($0)) }
+        return keys.isEmpty || keys.count < lines.count ? nil : keys
+    }
+
     /// Reads a key file. The error does not quote it.
-    static func read(_ path: String) throws -> [UInt8] {
+    static func read(_ path: String) throws -> [[UInt8]] {
         guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
             throw CommandError("cannot read the secret key file \(path)")
         }
-        guard let key = parse(text) else {
-            throw CommandError("\(path) holds no secret key: it must be 64 hexadecimal digits, as `openssl rand -hex 32` prints")
+        guard let keys = parseAll(text) else {
+            throw CommandError("\(path) holds no secret key: it must be 64 hexadecimal digits a line, as `openssl rand -hex 32` prints")
         }
-        return key
+        return keys
     }
 
     /// The key of a private server: made once, kept beside its data, for its owner's eyes only.
-    static func makeOrRead(in directory: String) throws -> [UInt8] {
+    static func makeOrRead(in directory: String) throws -> [[UInt8]] {
         let path = directory + "/secret-key"
         let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { return try read(path) }
@@ -38,6 +45,6 @@ enum SecretKey {
         let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         try file.write(contentsOf: Data((key.map { String(format: "%02x", $0) }.joined() + "\n").utf8))
         try file.synchronize()
-        return key
+        return [key]
     }
 }

@@ -1,0 +1,39 @@
+/// Either of the two walls between tenants by itself (law 8): a server from which the other one has been taken away.
+import Foundation
+import Postgres
+
+@testable import Server
+
+/// What keeps tenants apart.
+enum Wall: String, CaseIterable {
+    case both
+    /// The predicates in the statements: the server works as a superuser, for whom there is no row-level security.
+    case predicates
+    /// Row-level security: the predicates are taken out of every statement that is run for a request.
+    case rowSecurity = "row_security"
+
+    /// Which one all tests of this run are to do with: `make walls` names one, otherwise both stand.
+    static let ofThisRun = ProcessInfo.processInfo.environment["BURSAR_WALL"].flatMap(Wall.init) ?? .both
+
+    /// Leaves the server no other wall than this.
+    func standsAlone(in settings: inout ServerSettings) {
+        switch self {
+        case .both: break
+        case .predicates: settings.database.user = "bursar"
+        case .rowSecurity: settings.database.alteringSQL = Wall.withoutPredicates
+        }
+    }
+
+    /// The statement as one that forgot whose rows it is about, and only knows whether they are the platform's, which all may see. A
+    /// bind stays, as its number does.
+    static let withoutPredicates: @Sendable (String) -> String = { sql in
+        let platform = "'00000000-0000-0000-0000-000000000000'::uuid"
+        return sql.replacing(/((?:\w+\.)?organization_id) (= (\$\d+)|= ANY \((\$\d+)\)|IN \((\$\d+), (\$\d+)\))/) { match in
+            let names = [match.3, match.5, match.6].compactMap(\.self).map { "\($0)::uuid" }
+            let asked = match.4.map { "\($0)::uuid[]" } ?? "ARRAY[\(names.joined(separator: ", "))]"
+            return """
+                (CASE WHEN \(match.1) = \(platform) THEN \(platform) = ANY (\(asked)) ELSE \(platform) <> ANY (\(asked)) END)
+                """
+        }
+    }
+}
