@@ -10,38 +10,39 @@
 ///     send(writer.bytes)
 public struct JSONWriter: Sendable {
     /// What has been written so far.
-    public private(set) var bytes: [UInt8] = []
-    private var needsComma = false
+    public var bytes: [UInt8] { written }
+    @usableFromInline var written: [UInt8] = []
+    @usableFromInline var needsComma = false
 
-    public init(capacity: Int = 512) { bytes.reserveCapacity(capacity) }
+    public init(capacity: Int = 512) { written.reserveCapacity(capacity) }
 
     // MARK: Nesting
 
-    public mutating func beginObject() { begin(UInt8(ascii: "{")) }
-    public mutating func endObject() { end(UInt8(ascii: "}")) }
-    public mutating func beginArray() { begin(UInt8(ascii: "[")) }
-    public mutating func endArray() { end(UInt8(ascii: "]")) }
+    @inlinable public mutating func beginObject() { begin(UInt8(ascii: "{")) }
+    @inlinable public mutating func endObject() { end(UInt8(ascii: "}")) }
+    @inlinable public mutating func beginArray() { begin(UInt8(ascii: "[")) }
+    @inlinable public mutating func endArray() { end(UInt8(ascii: "]")) }
 
     /// An object whose members the body writes.
-    public mutating func object(_ body: (inout JSONWriter) throws -> Void) rethrows {
+    @inlinable public mutating func object(_ body: (inout JSONWriter) throws -> Void) rethrows {
         beginObject()
         try body(&self)
         endObject()
     }
 
     /// An array whose elements the body writes.
-    public mutating func array(_ body: (inout JSONWriter) throws -> Void) rethrows {
+    @inlinable public mutating func array(_ body: (inout JSONWriter) throws -> Void) rethrows {
         beginArray()
         try body(&self)
         endArray()
     }
 
-    public mutating func object(_ name: StaticString, _ body: (inout JSONWriter) throws -> Void) rethrows {
+    @inlinable public mutating func object(_ name: StaticString, _ body: (inout JSONWriter) throws -> Void) rethrows {
         self.name(name)
         try object(body)
     }
 
-    public mutating func array(_ name: StaticString, _ body: (inout JSONWriter) throws -> Void) rethrows {
+    @inlinable public mutating func array(_ name: StaticString, _ body: (inout JSONWriter) throws -> Void) rethrows {
         self.name(name)
         try array(body)
     }
@@ -49,18 +50,18 @@ public struct JSONWriter: Sendable {
     // MARK: Members of objects
 
     /// A member's name, known in advance: plain ASCII without anything to escape.
-    public mutating func name(_ name: StaticString) {
+    @inlinable public mutating func name(_ name: StaticString) {
         comma()
-        bytes.append(UInt8(ascii: "\""))
-        name.withUTF8Buffer { bytes.append(contentsOf: $0) }
-        bytes.append(UInt8(ascii: "\""))
-        bytes.append(UInt8(ascii: ":"))
+        written.append(UInt8(ascii: "\""))
+        name.withUTF8Buffer { written.append(contentsOf: $0) }
+        written.append(UInt8(ascii: "\""))
+        written.append(UInt8(ascii: ":"))
     }
 
     /// A member's name from data.
     public mutating func name(_ name: String) {
         string(name)
-        bytes.append(UInt8(ascii: ":"))
+        written.append(UInt8(ascii: ":"))
         needsComma = false
     }
 
@@ -105,42 +106,42 @@ public struct JSONWriter: Sendable {
         prefix()
         // Small numbers are the rule; this spares them a String.
         if (0..<10).contains(value) {
-            bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value))
+            written.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value))
         } else {
-            bytes.append(contentsOf: String(value).utf8)
+            written.append(contentsOf: String(value).utf8)
         }
     }
 
     /// A number by its text, which must be one of RFC 8259.
     public mutating func number(text: String) {
         prefix()
-        bytes.append(contentsOf: text.utf8)
+        written.append(contentsOf: text.utf8)
     }
 
     public mutating func string(_ value: String) {
         prefix()
-        bytes.append(UInt8(ascii: "\""))
+        written.append(UInt8(ascii: "\""))
         var value = value
         value.withUTF8 { utf8 in
             var plain = 0
             for index in utf8.indices {
                 let byte = utf8[index]
                 guard byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else { continue }
-                bytes.append(contentsOf: utf8[plain..<index])
+                written.append(contentsOf: utf8[plain..<index])
                 appendEscape(of: byte)
                 plain = index + 1
             }
-            bytes.append(contentsOf: utf8[plain..<utf8.count])
+            written.append(contentsOf: utf8[plain..<utf8.count])
         }
-        bytes.append(UInt8(ascii: "\""))
+        written.append(UInt8(ascii: "\""))
     }
 
     /// A string whose bytes the body appends: printable ASCII without quotes and backslashes, such as ids, times and amounts.
-    public mutating func plainString(_ append: (inout [UInt8]) -> Void) {
+    @inlinable public mutating func plainString(_ append: (inout [UInt8]) -> Void) {
         prefix()
-        bytes.append(UInt8(ascii: "\""))
-        append(&bytes)
-        bytes.append(UInt8(ascii: "\""))
+        written.append(UInt8(ascii: "\""))
+        append(&written)
+        written.append(UInt8(ascii: "\""))
     }
 
     public mutating func value(_ value: JSON) {
@@ -166,48 +167,48 @@ public struct JSONWriter: Sendable {
     /// Bytes that are a whole JSON value already, such as a jsonb column.
     public mutating func raw(bytes value: some Collection<UInt8>) {
         prefix()
-        bytes.append(contentsOf: value)
+        written.append(contentsOf: value)
     }
 
     private mutating func raw(_ text: StaticString) {
         prefix()
-        text.withUTF8Buffer { bytes.append(contentsOf: $0) }
+        text.withUTF8Buffer { written.append(contentsOf: $0) }
     }
 
-    private mutating func begin(_ bracket: UInt8) {
+    @inlinable mutating func begin(_ bracket: UInt8) {
         comma()
-        bytes.append(bracket)
+        written.append(bracket)
     }
 
-    private mutating func end(_ bracket: UInt8) {
-        bytes.append(bracket)
+    @inlinable mutating func end(_ bracket: UInt8) {
+        written.append(bracket)
         needsComma = true
     }
 
-    private mutating func prefix() {
-        if needsComma { bytes.append(UInt8(ascii: ",")) }
+    @inlinable mutating func prefix() {
+        if needsComma { written.append(UInt8(ascii: ",")) }
         needsComma = true
     }
 
-    private mutating func comma() {
-        if needsComma { bytes.append(UInt8(ascii: ",")) }
+    @inlinable mutating func comma() {
+        if needsComma { written.append(UInt8(ascii: ",")) }
         needsComma = false
     }
 
     private mutating func appendEscape(of byte: UInt8) {
-        bytes.append(UInt8(ascii: "\\"))
+        written.append(UInt8(ascii: "\\"))
         switch byte {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"): bytes.append(byte)
-        case 0x08: bytes.append(UInt8(ascii: "b"))
-        case 0x0C: bytes.append(UInt8(ascii: "f"))
-        case 0x0A: bytes.append(UInt8(ascii: "n"))
-        case 0x0D: bytes.append(UInt8(ascii: "r"))
-        case 0x09: bytes.append(UInt8(ascii: "t"))
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"): written.append(byte)
+        case 0x08: written.append(UInt8(ascii: "b"))
+        case 0x0C: written.append(UInt8(ascii: "f"))
+        case 0x0A: written.append(UInt8(ascii: "n"))
+        case 0x0D: written.append(UInt8(ascii: "r"))
+        case 0x09: written.append(UInt8(ascii: "t"))
         default:
-            bytes.append(contentsOf: "u00".utf8)
-            bytes.append(UInt8(ascii: "0") + (byte >> 4))
+            written.append(contentsOf: "u00".utf8)
+            written.append(UInt8(ascii: "0") + (byte >> 4))
             let low = byte & 0xF
-            bytes.append(low < 10 ? UInt8(ascii: "0") + low : UInt8(ascii: "a") + low - 10)
+            written.append(low < 10 ? UInt8(ascii: "0") + low : UInt8(ascii: "a") + low - 10)
         }
     }
 }

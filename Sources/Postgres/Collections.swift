@@ -80,10 +80,6 @@ extension Array where Element == UInt8 {
         let start = count
         append(bigEndian: Int32(0))
         value.encode(into: &self)
-        let length = UInt32(count - start - 4)
-        self[start] = UInt8(truncatingIfNeeded: length >> 24)
-        self[start + 1] = UInt8(truncatingIfNeeded: length >> 16)
-        self[start + 2] = UInt8(truncatingIfNeeded: length >> 8)
-        self[start + 3] = UInt8(truncatingIfNeeded: length)
+        replace(at: start, bigEndian: Int32(count - start - 4))
     }
 }

@@ -32,7 +32,12 @@ public struct PostgresType: Hashable, Sendable {
     public static let jsonb = PostgresType(oid: 3802, arrayOID: 3807, name: "jsonb")
 
     /// The type of arrays of this one; its own `arrayOID` is 0: Postgres arrays of arrays are not supported here.
-    public var array: PostgresType { PostgresType(oid: arrayOID, arrayOID: 0, name: name + "[]") }
+    public var array: PostgresType { PostgresType(oid: arrayOID == 0 ? PostgresType.none : arrayOID, arrayOID: 0, name: name + "[]") }
+
+    /// No type's object id: it cannot be bound.
+    static let none = UInt32.max
+    /// Instead of an object id: what the SQL casts the bind to.
+    static let asWritten: UInt32 = 0
 }
 
 /// A value that can be bound to a query.

@@ -54,6 +54,14 @@ public struct Query: Sendable, ExpressibleByStringInterpolation {
             appendBind(value)
         }
 
+        /// Binds rows of that composite type.
+        public mutating func appendInterpolation(_ rows: Rows, of type: StaticString) {
+            types.append(PostgresType.asWritten)
+            sql += "$\(types.count)::\(type)[]"
+            bytes += rows.bytes
+            ends.append(bytes.count)
+        }
+
         /// Puts the parts of a longer statement in, with a comma between them; their binds are numbered on.
         public mutating func appendInterpolation(list parts: [Query]) {
             for (index, part) in parts.enumerated() {
@@ -105,7 +113,7 @@ public struct Query: Sendable, ExpressibleByStringInterpolation {
             throw PostgresError(.encoding, "\(types.count) binds; the protocol allows \(Query.maximumBinds), use arrays").about(sql)
         }
         guard bytes.count <= Int(Int32.max) else { throw PostgresError(.encoding, "binds of more than 2 GiB").about(sql) }
-        guard !types.contains(0) else { throw PostgresError(.encoding, "arrays of arrays cannot be bound").about(sql) }
+        guard !types.contains(PostgresType.none) else { throw PostgresError(.encoding, "arrays of arrays cannot be bound").about(sql) }
     }
 
     /// Whether this is a COMMIT (or END), after which a lost connection leaves the outcome unknown.

@@ -114,6 +114,21 @@ public struct JSONB: Hashable, Sendable, PostgresEncodable, PostgresDecodable {
     private static let version: UInt8 = 1
 }
 
+/// JSON text in a `text` column, where nobody but Bursar reads it: the server neither checks nor takes it apart.
+public struct JSONText: Hashable, Sendable, PostgresEncodable, PostgresDecodable {
+    /// The JSON text in UTF-8.
+    public var bytes: [UInt8]
+
+    /// Wraps JSON text in UTF-8, unchecked.
+    public init(bytes: [UInt8]) { self.bytes = bytes }
+
+    public static var postgresType: PostgresType { .text }
+    public func encode(into bytes: inout [UInt8]) { bytes.append(contentsOf: self.bytes) }
+    public init(postgres bytes: Span<UInt8>) throws(PostgresError) {
+        self.bytes = unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) }
+    }
+}
+
 /// A `timestamptz`: whole microseconds since 1970-01-01T00:00:00Z. `infinity` is refused: no point in time is called that.
 public struct Timestamp: Hashable, Sendable, PostgresEncodable, PostgresDecodable {
     /// Microseconds since 1970-01-01T00:00:00Z.

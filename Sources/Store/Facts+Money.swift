@@ -33,7 +33,7 @@ extension Fact {
             WITH holding AS (
                 SELECT (d ->> 'budget')::uuid AS budget_id, d ->> 'subject' AS subject, (d ->> 'period_start')::timestamptz AS period_start,
                        sum((d ->> 'quantity')::numeric) AS quantity
-                FROM reservations AS r CROSS JOIN LATERAL jsonb_array_elements(r.draws) AS d
+                FROM reservations AS r CROSS JOIN LATERAL jsonb_array_elements(r.draws::jsonb) AS d
                 WHERE r.organization_id = \(organization) AND r.state = 'held' GROUP BY 1, 2, 3
             ), counters AS (SELECT * FROM budget_periods WHERE organization_id = \(organization))
             SELECT count(*) OVER (), format('budget %s, subject «%s», period %s: held %s, open reservations %s', budget_id, subject,
@@ -58,7 +58,7 @@ extension Fact {
                 SELECT 'settled' AS part, d FROM ledger_entries AS e CROSS JOIN LATERAL jsonb_array_elements(e.draws) AS d
                 WHERE e.organization_id = \(organization) AND EXISTS (SELECT FROM bursts WHERE organization_id = \(organization))
                 UNION ALL
-                SELECT 'held', d FROM reservations AS r CROSS JOIN LATERAL jsonb_array_elements(r.draws) AS d
+                SELECT 'held', d FROM reservations AS r CROSS JOIN LATERAL jsonb_array_elements(r.draws::jsonb) AS d
                 WHERE r.organization_id = \(organization) AND r.state = 'held'
             ), drawn AS (
                 SELECT (share ->> 'id')::uuid AS id, coalesce(sum((share ->> 'quantity')::numeric) FILTER (WHERE part = 'settled'), 0) AS settled,

@@ -1,4 +1,4 @@
-/// The jsonb columns of reservations and entries: draws and lines, written by hand because every call writes them.
+/// The JSON columns of reservations and entries: draws and lines, written by hand because every call writes them.
 public import Budgets
 import JSON
 public import Postgres
@@ -6,7 +6,7 @@ public import Postgres
 extension Draw {
     /// `[{"budget":"<uuid>","subject":"","period_start":"…Z","quantity":"0.01","amount":"5000","settled":"…","held":"…"}]`, and where
     /// bursts have a part in it `"burst":"500"` and `"bursts":[{"id":"<uuid>","quantity":"0.004"}]`.
-    public static func encode(_ draws: [Draw]) -> JSONB {
+    public static func encode(_ draws: [Draw]) -> JSONText {
         var writer = JSONWriter(capacity: draws.count * 200 + 2)
         writer.array { writer in
             for draw in draws {
@@ -35,11 +35,11 @@ extension Draw {
                 }
             }
         }
-        return JSONB(bytes: writer.bytes)
+        return JSONText(bytes: writer.bytes)
     }
 
-    static func decode(_ column: JSONB) throws(PostgresError) -> [Draw] {
-        guard let elements = (try? JSON.parse(column.bytes))?.array else { throw .decoding("draws that are no JSON array") }
+    static func decode(_ column: [UInt8]) throws(PostgresError) -> [Draw] {
+        guard let elements = (try? JSON.parse(column))?.array else { throw .decoding("draws that are no JSON array") }
         var draws: [Draw] = []
         for element in elements {
             guard let budget = element["budget"]?.string.flatMap({ BudgetID(hexadecimal: $0) }),

@@ -95,7 +95,7 @@ public enum LedgerReads {
         let columns = try row.decode(
             as: (
                 OrganizationID, ReservationID, ProjectID, String, Bytea, AttributionID, String, String,
-                String, String, String, String?, String?, JSONB?, Amount, Int64, JSONB,
+                String, String, String, String?, String?, JSONB?, Amount, Int64, JSONText,
                 Instant, Instant, Bytea?, Instant?, JSONB?, Amount?, Amount?, JSONB?, Bool?, JSONB?, Instant?
             ).self)
         let id = columns.1
@@ -104,7 +104,7 @@ public enum LedgerReads {
             entry = Entry(
                 id: EntryID(high: id.high, low: id.low), occurredAt: columns.27 ?? columns.17, bookedAt: bookedAt,
                 lines: try EntryLine.decode(lines), cost: cost,
-                overage: overage, draws: try Draw.decode(draws), isLate: columns.25 ?? false, report: nil)
+                overage: overage, draws: try Draw.decode(draws.bytes), isLate: columns.25 ?? false, report: nil)
         }
         guard let state = Reservation.State(rawValue: columns.6) else { throw PostgresError.decoding("an unknown reservation state") }
         let reservation = Reservation(
@@ -112,7 +112,7 @@ public enum LedgerReads {
             state: state, model: columns.7, requestedModel: columns.8, substitutions: try Substitution.decode(columns.26),
             provider: columns.9, serviceTier: columns.10,
             endUser: columns.11, feature: columns.12, tags: columns.13?.text, held: columns.14, maxOutputTokens: columns.15,
-            draws: try Draw.decode(columns.16), createdAt: columns.17, expiresAt: columns.18, settleContent: columns.19?.bytes,
+            draws: try Draw.decode(columns.16.bytes), createdAt: columns.17, expiresAt: columns.18, settleContent: columns.19?.bytes,
             entry: entry)
         return (columns.0, reservation)
     }

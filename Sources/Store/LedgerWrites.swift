@@ -59,59 +59,101 @@ public enum LedgerWrites {
     }
 
     private static func counters(_ counters: [(OrganizationID, CounterID, Counter)]) -> Query {
-        """
-        counters AS (
-            INSERT INTO budget_periods
-                (organization_id, budget_id, subject, period_start, settled, held, burst, ceiling, overage, final_calls, final_held,
-                 alerted_version, alerted_threshold, alerted_amount)
-            SELECT * FROM unnest(
-                \(counters.map(\.0)), \(counters.map(\.1.budget)), \(counters.map(\.1.subject)), \(counters.map(\.1.periodStart)),
-                \(counters.map(\.2.settled)), \(counters.map(\.2.held)), \(counters.map(\.2.burst)), \(counters.map(\.2.ceiling)),
-                \(counters.map(\.2.overage)), \(counters.map(\.2.finalCalls)), \(counters.map(\.2.finalHeld)),
-                \(counters.map(\.2.alertedVersion)), \(counters.map(\.2.alertedThreshold)), \(counters.map(\.2.alertedAmount)))
-            ON CONFLICT (organization_id, budget_id, subject, period_start) DO UPDATE SET
-                settled = EXCLUDED.settled, held = EXCLUDED.held, burst = EXCLUDED.burst, ceiling = EXCLUDED.ceiling,
-                overage = EXCLUDED.overage, final_calls = EXCLUDED.final_calls, final_held = EXCLUDED.final_held,
-                alerted_version = EXCLUDED.alerted_version, alerted_threshold = EXCLUDED.alerted_threshold,
-                alerted_amount = EXCLUDED.alerted_amount
-        )
-        """
+        var rows = Rows(capacity: counters.count * 512)
+        for (organization, id, counter) in counters {
+            rows.row { row in
+                row.column(organization)
+                row.column(id.budget)
+                row.column(id.subject)
+                row.column(id.periodStart)
+                row.column(counter.settled)
+                row.column(counter.held)
+                row.column(counter.burst)
+                row.column(counter.ceiling)
+                row.column(counter.overage)
+                row.column(counter.finalCalls)
+                row.column(counter.finalHeld)
+                row.column(counter.alertedVersion)
+                row.column(counter.alertedThreshold)
+                row.column(counter.alertedAmount)
+            }
+        }
+        return """
+            counters AS (
+                INSERT INTO budget_periods
+                    (organization_id, budget_id, subject, period_start, settled, held, burst, ceiling, overage, final_calls, final_held,
+                     alerted_version, alerted_threshold, alerted_amount)
+                SELECT * FROM unnest(\(rows, of: "counter_state"))
+                ON CONFLICT (organization_id, budget_id, subject, period_start) DO UPDATE SET
+                    settled = EXCLUDED.settled, held = EXCLUDED.held, burst = EXCLUDED.burst, ceiling = EXCLUDED.ceiling,
+                    overage = EXCLUDED.overage, final_calls = EXCLUDED.final_calls, final_held = EXCLUDED.final_held,
+                    alerted_version = EXCLUDED.alerted_version, alerted_threshold = EXCLUDED.alerted_threshold,
+                    alerted_amount = EXCLUDED.alerted_amount
+            )
+            """
     }
 
     private static func made(_ new: [NewReservation]) -> Query {
-        """
-        made AS (
-            INSERT INTO reservations
-                (organization_id, id, project_id, request_id, request_sha256, attribution_id, state, model, requested_model,
-                 provider, service_tier, end_user, feature, tags, held, max_output_tokens, draws, created_at, expires_at,
-                 resolved_at, settle_sha256, substitutions, entry_at)
-            SELECT * FROM unnest(
-                \(new.map(\.organization)), \(new.map(\.reservation.id)), \(new.map(\.reservation.request.project)),
-                \(new.map(\.reservation.request.text)), \(new.map { Bytea($0.reservation.content) }),
-                \(new.map(\.reservation.attribution)), \(new.map { ($0.resolution?.state ?? $0.reservation.state).rawValue }),
-                \(new.map(\.reservation.model)), \(new.map(\.reservation.requestedModel)), \(new.map(\.reservation.provider)),
-                \(new.map(\.reservation.serviceTier)), \(new.map(\.reservation.endUser)), \(new.map(\.reservation.feature)),
-                \(new.map { $0.reservation.tags.map { JSONB(text: $0) } }), \(new.map(\.reservation.held)),
-                \(new.map(\.reservation.maxOutputTokens)), \(new.map { Draw.encode($0.reservation.draws) }),
-                \(new.map(\.reservation.createdAt)), \(new.map(\.reservation.expiresAt)), \(new.map(\.resolution?.at)),
-                \(new.map { $0.resolution?.content.map { Bytea($0) } }), \(new.map { Substitution.encode($0.reservation.substitutions) }),
-                \(new.map(\.resolution?.entryAt)))
-        )
-        """
+        var rows = Rows(capacity: new.count * 1280)
+        for new in new {
+            let (reservation, resolution) = (new.reservation, new.resolution)
+            rows.row { row in
+                row.column(new.organization)
+                row.column(reservation.id)
+                row.column(reservation.request.project)
+                row.column(reservation.request.text)
+                row.column(Bytea(reservation.content))
+                row.column(reservation.attribution)
+                row.column((resolution?.state ?? reservation.state).rawValue)
+                row.column(reservation.model)
+                row.column(reservation.requestedModel)
+                row.column(reservation.provider)
+                row.column(reservation.serviceTier)
+                row.column(reservation.endUser)
+                row.column(reservation.feature)
+                row.column(reservation.tags.map { JSONB(text: $0) })
+                row.column(reservation.held)
+                row.column(reservation.maxOutputTokens)
+                row.column(Draw.encode(reservation.draws))
+                row.column(reservation.createdAt)
+                row.column(reservation.expiresAt)
+                row.column(resolution?.at)
+                row.column(resolution?.content.map { Bytea($0) })
+                row.column(Substitution.encode(reservation.substitutions))
+                row.column(resolution?.entryAt)
+            }
+        }
+        return """
+            made AS (
+                INSERT INTO reservations
+                    (organization_id, id, project_id, request_id, request_sha256, attribution_id, state, model, requested_model,
+                     provider, service_tier, end_user, feature, tags, held, max_output_tokens, draws, created_at, expires_at,
+                     resolved_at, settle_sha256, substitutions, entry_at)
+                SELECT * FROM unnest(\(rows, of: "new_reservation"))
+            )
+            """
     }
 
     private static func ended(_ resolutions: [(OrganizationID, Resolution)]) -> Query {
-        """
-        ended AS (
-            UPDATE reservations AS r
-            SET state = e.state, resolved_at = e.resolved_at, settle_sha256 = e.settle_sha256, entry_at = e.entry_at
-            FROM unnest(
-                \(resolutions.map(\.0)), \(resolutions.map(\.1.reservation)), \(resolutions.map { $0.1.state.rawValue }),
-                \(resolutions.map(\.1.at)), \(resolutions.map { $0.1.content.map { Bytea($0) } }), \(resolutions.map(\.1.entryAt)))
-                AS e (organization_id, id, state, resolved_at, settle_sha256, entry_at)
-            WHERE r.organization_id = e.organization_id AND r.id = e.id
-        )
-        """
+        var rows = Rows(capacity: resolutions.count * 160)
+        for (organization, resolution) in resolutions {
+            rows.row { row in
+                row.column(organization)
+                row.column(resolution.reservation)
+                row.column(resolution.state.rawValue)
+                row.column(resolution.at)
+                row.column(resolution.content.map { Bytea($0) })
+                row.column(resolution.entryAt)
+            }
+        }
+        return """
+            ended AS (
+                UPDATE reservations AS r
+                SET state = e.state, resolved_at = e.resolved_at, settle_sha256 = e.settle_sha256, entry_at = e.entry_at
+                FROM unnest(\(rows, of: "reservation_end")) AS e
+                WHERE r.organization_id = e.organization_id AND r.id = e.id
+            )
+            """
     }
 
     /// Entries carry the version that their batch raises the fence to.
@@ -119,24 +161,44 @@ public enum LedgerWrites {
         _ entries: [(OrganizationID, Reservation, Entry)], _ fences: [(organization: OrganizationID, version: Int64)]
     ) -> Query {
         let raised = Dictionary(fences.map { ($0.organization, $0.version + 1) }) { first, _ in first }
+        var rows = Rows(capacity: entries.count * 1536)
+        for (organization, reservation, entry) in entries {
+            rows.row { row in
+                row.column(organization)
+                row.column(entry.id)
+                row.column(reservation.id)
+                row.column(reservation.attribution)
+                row.column(entry.occurredAt)
+                row.column(entry.bookedAt)
+                row.column(reservation.request.text)
+                row.column(reservation.model)
+                row.column(reservation.requestedModel)
+                row.column(reservation.provider)
+                row.column(entry.report?.serviceTier ?? reservation.serviceTier)
+                row.column(reservation.endUser)
+                row.column(reservation.feature)
+                row.column(reservation.tags.map { JSONB(text: $0) })
+                row.column(EntryLine.encode(entry.lines))
+                row.column(entry.cost)
+                row.column(entry.overage)
+                row.column(JSONB(bytes: Draw.encode(entry.draws).bytes))
+                row.column(entry.isLate)
+                row.column(entry.report?.outcome ?? "ok")
+                row.column(entry.report?.providerRequestID)
+                row.column(entry.report?.latencyMilliseconds)
+                row.column(raised[organization])
+                row.column(Substitution.encode(reservation.substitutions))
+                row.column(entry.report?.providerUsage.map { JSONB(text: $0) })
+                row.column(entry.occurredAt == reservation.createdAt ? nil : reservation.createdAt)
+            }
+        }
         return """
             booked AS (
                 INSERT INTO ledger_entries
                     (organization_id, id, reservation_id, attribution_id, occurred_at, booked_at, request_id, model, requested_model,
                      provider, service_tier, end_user, feature, tags, lines, cost, overage, draws, is_late, outcome,
                      provider_request_id, latency_ms, version, substitutions, provider_usage, corrects_at)
-                SELECT * FROM unnest(
-                    \(entries.map(\.0)), \(entries.map(\.2.id)), \(entries.map(\.1.id)), \(entries.map(\.1.attribution)),
-                    \(entries.map(\.2.occurredAt)), \(entries.map(\.2.bookedAt)), \(entries.map(\.1.request.text)),
-                    \(entries.map(\.1.model)), \(entries.map(\.1.requestedModel)), \(entries.map(\.1.provider)),
-                    \(entries.map { $0.2.report?.serviceTier ?? $0.1.serviceTier }), \(entries.map(\.1.endUser)), \(entries.map(\.1.feature)),
-                    \(entries.map { $0.1.tags.map { JSONB(text: $0) } }), \(entries.map { EntryLine.encode($0.2.lines) }),
-                    \(entries.map(\.2.cost)), \(entries.map(\.2.overage)), \(entries.map { Draw.encode($0.2.draws) }),
-                    \(entries.map(\.2.isLate)), \(entries.map { $0.2.report?.outcome ?? "ok" }),
-                    \(entries.map { $0.2.report?.providerRequestID }), \(entries.map { $0.2.report?.latencyMilliseconds }),
-                    \(entries.map { raised[$0.0] }), \(entries.map { Substitution.encode($0.1.substitutions) }),
-                    \(entries.map { $0.2.report?.providerUsage.map { JSONB(text: $0) } }),
-                    \(entries.map { $0.2.occurredAt == $0.1.createdAt ? nil : $0.1.createdAt }))
+                SELECT * FROM unnest(\(rows, of: "new_entry"))
             )
             """
     }

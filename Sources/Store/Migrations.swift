@@ -47,6 +47,7 @@ public struct Migration: Sendable, Equatable {
         Migration(version: 16, name: "0016_month_close", sql: text(PackageResources._016_month_close_sql)),
         Migration(version: 17, name: "0017_subject_rollups", sql: text(PackageResources._017_subject_rollups_sql)),
         Migration(version: 18, name: "0018_walls", sql: text(PackageResources._018_walls_sql)),
+        Migration(version: 19, name: "0019_lean_batches", sql: text(PackageResources._019_lean_batches_sql)),
     ]
 
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

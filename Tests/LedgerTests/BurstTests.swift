@@ -40,7 +40,7 @@ extension World {
             """,
             """
             SELECT coalesce(sum((b ->> 'quantity')::numeric), 0)
-            FROM reservations, jsonb_array_elements(draws) AS d, jsonb_array_elements(d -> 'bursts') AS b
+            FROM reservations, jsonb_array_elements(draws::jsonb) AS d, jsonb_array_elements(d -> 'bursts') AS b
             WHERE organization_id = \(organization) AND state = 'held' AND (b ->> 'id')::uuid = \(burst)
             """,
         ])

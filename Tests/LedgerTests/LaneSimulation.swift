@@ -154,7 +154,7 @@ struct LaneSimulation {
             ), holding AS (
                 SELECT (d ->> 'budget')::uuid AS budget_id, d ->> 'subject' AS subject, (d ->> 'period_start')::timestamptz AS period_start,
                        sum((d ->> 'quantity')::numeric) AS quantity
-                FROM reservations, jsonb_array_elements(draws) AS d
+                FROM reservations, jsonb_array_elements(draws::jsonb) AS d
                 WHERE organization_id = \(organization) AND state = 'held' GROUP BY 1, 2, 3
             )
             SELECT p.budget_id, p.subject, p.period_start, p.settled, p.held, p.overage, p.burst, p.final_calls, p.final_held,

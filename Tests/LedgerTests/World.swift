@@ -151,7 +151,7 @@ struct World: Sendable {
                 SELECT count(*), coalesce(sum((d ->> 'quantity')::numeric), 0) FROM ledger_entries, jsonb_array_elements(draws) AS d
                 WHERE organization_id = \(organization) AND (d ->> 'budget')::uuid = \(budget)
             ) AS e, (
-                SELECT count(*), coalesce(sum((d ->> 'quantity')::numeric), 0) FROM reservations, jsonb_array_elements(draws) AS d
+                SELECT count(*), coalesce(sum((d ->> 'quantity')::numeric), 0) FROM reservations, jsonb_array_elements(draws::jsonb) AS d
                 WHERE organization_id = \(organization) AND state = 'held' AND (d ->> 'budget')::uuid = \(budget)
             ) AS r
             """

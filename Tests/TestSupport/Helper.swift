@@ -1,8 +1,8 @@
 /// Programs that help a test: run to their end, or serving on a socket for as long as the test lasts. Nothing here blocks one of the few
 /// threads that tests share, and nothing waits without a bound.
-import Foundation
+public import Foundation
 
-enum Helper {
+public enum Helper {
     /// No helper takes longer, on a loaded machine either.
     static let patience: Duration = .seconds(60)
 
@@ -11,7 +11,7 @@ enum Helper {
 
     /// Runs a program to its end, and ends it after `patience`. What it says goes to a file: a pipe would stay open for as long as any
     /// process that was started meanwhile holds an end of it.
-    static func run(
+    public static func run(
         _ program: String, _ arguments: [String], input: String = "", environment: [String: String] = [:], in directory: URL? = nil
     ) async throws -> (status: Int32, output: String) {
         let folder = try temporaryFolder()
