@@ -37,13 +37,13 @@ public final class OutboundClient: Sendable {
 
     /// Sends a request and returns its answer, whatever the status; redirects are answers too. Cancelling the task ends the transfer.
     /// - Throws: `OutboundError` when there is no final status.
-    public func send(_ request: OutboundRequest) async throws(OutboundError) -> OutboundResponse { try await send(.post(request, nil)) }
+    public func send(_ request: OutboundRequest) async throws(OutboundError) -> OutboundResponse { try await send(.request(request, nil)) }
 
     /// Sends a request and hands the body of the answer on while it comes. Returns after the last byte, with the head alone; its
     /// `isComplete` tells whether the body came to its end.
     /// - Throws: `OutboundError` when there is no final status.
     public func send(_ request: OutboundRequest, body sink: BodySink) async throws(OutboundError) -> OutboundResponse {
-        try await send(.post(request, sink))
+        try await send(.request(request, sink))
     }
 
     /// Sends a mail and returns the server's last reply: 250, or a code from 400 on when it was refused.

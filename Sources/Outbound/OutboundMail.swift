@@ -49,12 +49,12 @@ public struct OutboundMail: Sendable {
 
 /// What a transfer sends.
 enum Outgoing: Sendable {
-    case post(OutboundRequest, BodySink?)
+    case request(OutboundRequest, BodySink?)
     case mail(OutboundMail)
 
     var deadline: Duration {
         switch self {
-        case .post(let request, _): request.deadline
+        case .request(let request, _): request.deadline
         case .mail(let mail): mail.deadline
         }
     }

@@ -1,7 +1,15 @@
 /// What goes out, what comes back, and the ways it can fail.
 
-/// A POST of a small body.
+/// A request with a small body: a POST unless another method is named.
 public struct OutboundRequest: Sendable {
+    public enum Method: String, Sendable {
+        case get = "GET"
+        case post = "POST"
+        case patch = "PATCH"
+        case delete = "DELETE"
+    }
+
+    public let method: Method
     /// Absolute; may be a credential in itself, and is therefore never logged.
     public let url: String
     public let headers: [Header]
@@ -9,7 +17,10 @@ public struct OutboundRequest: Sendable {
     /// From `send` to the end of the answer, waiting in the queue included.
     public let deadline: Duration
 
-    public init(url: String, headers: [Header], body: [UInt8], deadline: Duration = OutboundRequest.longest) {
+    public init(
+        _ method: Method = .post, url: String, headers: [Header], body: [UInt8], deadline: Duration = OutboundRequest.longest
+    ) {
+        self.method = method
         self.url = url
         self.headers = headers
         self.body = body
@@ -23,7 +34,7 @@ public struct OutboundRequest: Sendable {
 }
 
 extension OutboundRequest: CustomStringConvertible, CustomDebugStringConvertible {
-    public var description: String { "POST of \(body.count) bytes" }
+    public var description: String { "\(method.rawValue) of \(body.count) bytes" }
     public var debugDescription: String { description }
 }
 

@@ -23,7 +23,7 @@ import CCurl
         self.submission = submission
         self.policy = policy
         switch submission.outgoing {
-        case .post(let request, let sink):
+        case .request(let request, let sink):
             try Transfer.check(request.headers)
             response = ResponseCollector(sink: sink)
             url = try TargetURL(request.url, policy: policy)
@@ -39,7 +39,7 @@ import CCurl
         guard let easy = unsafe curl_easy_init() else { throw .other(Int(CURLE_OUT_OF_MEMORY.rawValue)) }
         unsafe self.easy = unsafe easy
         switch submission.outgoing {
-        case .post(let request, _): try configure(request, remaining: remaining)
+        case .request(let request, _): try configure(request, remaining: remaining)
         case .mail(let mail): try configure(mail, remaining: remaining)
         }
     }
@@ -85,7 +85,7 @@ import CCurl
             (CURLOPT_FOLLOWLOCATION, 0), (CURLOPT_NOSIGNAL, 1), (CURLOPT_SSL_VERIFYPEER, 1), (CURLOPT_SSL_VERIFYHOST, 2),
             // Without it, giving up on a name lookup would block the thread, and with it every other transfer.
             (CURLOPT_QUICK_EXIT, 1),
-            (CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1)), (CURLOPT_POST, 1),
+            (CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1)), (request.method == .get ? CURLOPT_HTTPGET : CURLOPT_POST, 1),
             (CURLOPT_MAXLIFETIME_CONN, TransferLoop.longestConnectionLife), (CURLOPT_MAXAGE_CONN, TransferLoop.longestConnectionIdleness),
             (CURLOPT_TIMEOUT_MS, remaining.wholeMilliseconds),
             (CURLOPT_CONNECTTIMEOUT_MS, min(remaining, OutboundRequest.longestConnect).wholeMilliseconds),
@@ -101,11 +101,14 @@ import CCurl
             unsafe names = unsafe curl_slist_append(nil, "\(host):\(port):\(resolve(host).joined(separator: ","))")
             codes.append(unsafe bursar_curl_set_names(easy, names))
         }
+        // Only the word changes: a GET has no body here, and all others are sent as a POST is.
+        codes.append(unsafe bursar_curl_set_string(easy, CURLOPT_CUSTOMREQUEST, request.method.rawValue))
+        codes += setCallbacks()
+        guard request.method != .get else { return try Transfer.check(codes) }
         codes.append(unsafe bursar_curl_set_size(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(body.count)))
         // An empty body still needs a pointer: without one curl would read it from a callback.
         let start = unsafe body.baseAddress.map { UnsafeMutableRawPointer($0) } ?? easy
         codes.append(unsafe bursar_curl_set_pointer(easy, CURLOPT_POSTFIELDS, start))
-        codes += setCallbacks()
         try Transfer.check(codes)
     }
 

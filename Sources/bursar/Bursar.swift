@@ -29,12 +29,13 @@ struct Bursar: AsyncParsableCommand {
 
             OUTPUT
             What you asked for goes to standard output, logs (one JSON object a line) and progress to standard error. Progress is \
-            shown on a terminal only. The exit status is 0 for success, 64 for a command line that makes no sense, 2 when check finds a contradiction, 1 otherwise.
+            shown on a terminal only. The exit status is 0 for success, 64 for a command line that makes no sense, 2 when check finds a \
+            contradiction or apply --dry-run something to do, 1 otherwise.
             """,
         version: bursarVersion,
         subcommands: [
-            Serve.self, Bootstrap.self, Migrate.self, ImportPrices.self, Export.self, Close.self, CheckCommand.self, Replay.self,
-            Bench.self, AlertBench.self, Growth.self, Demo.self, RotateSecrets.self,
+            Serve.self, Bootstrap.self, Migrate.self, ImportPrices.self, Apply.self, Dump.self, Export.self, Close.self, CheckCommand.self,
+            Replay.self, Bench.self, AlertBench.self, Growth.self, Demo.self, RotateSecrets.self,
         ])
 
     static func main() async {

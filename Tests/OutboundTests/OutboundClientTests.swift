@@ -56,6 +56,19 @@ enum TestClient {
         #expect(receiver.received.first?.headers["content-length"] == "\(count)")
     }
 
+    @Test(
+        "every method goes out under its own name, a GET without a body",
+        arguments: [OutboundRequest.Method.get, .post, .patch, .delete])
+    func methods(method: OutboundRequest.Method) async throws {
+        let receiver = Receiver()
+        defer { receiver.stop() }
+        let body = method == .get ? [] : Array("{}".utf8)
+        #expect(try await client.send(OutboundRequest(method, url: receiver.url("/a"), headers: [], body: body)).status == 200)
+        let request = try #require(receiver.received.first)
+        #expect(request.requestLine == "\(method.rawValue) /a HTTP/1.1")
+        #expect(request.body == body && request.headers["content-length"] == (method == .get ? nil : "2"))
+    }
+
     @Test("a header with a line break is refused, and nothing is sent", arguments: ["a\r\nX-Evil: 1", "a\nb", "a\u{0}b", "a\u{7F}"])
     func headerInjection(value: String) async throws {
         let receiver = Receiver()

@@ -57,7 +57,8 @@ struct AdminGuideTests {
         process.executableURL = URL(filePath: "/bin/bash")
         process.arguments = ["-eu", "-c", script]
         process.currentDirectoryURL = folder
-        process.environment = ["PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin", "URL": url]
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
+        process.environment = ["PATH": path, "URL": url, "BURSAR": Program.path]
         let output = Pipe()
         process.standardOutput = output
         process.standardError = output

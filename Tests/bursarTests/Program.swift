@@ -3,13 +3,17 @@ import Foundation
 import Glibc
 
 final class Program {
+    static let path = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "bursar").path
+
     private let process = Process()
     private let output = Pipe()
 
-    init(_ arguments: [String], keepsErrors: Bool = false) throws {
-        process.executableURL = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "bursar")
+    /// - Parameter environment: beside `PATH`, which is all that it otherwise gets.
+    init(_ arguments: [String], environment: [String: String] = [:], keepsErrors: Bool = false) throws {
+        process.executableURL = URL(fileURLWithPath: Self.path)
         process.arguments = arguments
-        process.environment = ["PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"]
+        let path = ["PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"]
+        process.environment = path.merging(environment) { _, given in given }
         process.standardOutput = output
         process.standardError = keepsErrors ? output : FileHandle.nullDevice
         try process.run()
@@ -36,8 +40,10 @@ final class Program {
         return process.terminationStatus
     }
 
-    static func run(_ arguments: [String], keepsErrors: Bool = false) throws -> (status: Int32, output: String) {
-        let program = try Program(arguments, keepsErrors: keepsErrors)
+    static func run(
+        _ arguments: [String], environment: [String: String] = [:], keepsErrors: Bool = false
+    ) throws -> (status: Int32, output: String) {
+        let program = try Program(arguments, environment: environment, keepsErrors: keepsErrors)
         let output = try program.output.fileHandleForReading.readToEnd() ?? Data()
         return (try program.end(), String(decoding: output, as: UTF8.self))
     }
