@@ -104,11 +104,11 @@ public enum LedgerWrites {
         """
         INSERT INTO attributions
             (organization_id, id, team_id, team_name, project_id, project_name, cost_center, tier_id, tier_name, api_key_id,
-             api_key_name, environment)
+             api_key_name, environment, lacks_tags)
         SELECT * FROM unnest(
             \(rows.map(\.0)), \(rows.map(\.1)), \(rows.map(\.2.team)), \(rows.map(\.2.teamName)), \(rows.map(\.2.project)),
             \(rows.map(\.2.projectName)), \(rows.map(\.2.costCenter)), \(rows.map(\.2.tier)), \(rows.map(\.2.tierName)),
-            \(rows.map(\.2.apiKey)), \(rows.map(\.2.apiKeyName)), \(rows.map(\.2.environment)))
+            \(rows.map(\.2.apiKey)), \(rows.map(\.2.apiKeyName)), \(rows.map(\.2.environment)), \(rows.map(\.2.lacksTags)))
         ON CONFLICT DO NOTHING
         """
     }
