@@ -144,15 +144,17 @@ struct Fleet {
         try await read("/v1/statements/\(Instant.now().rfc3339.prefix(7))")["calls"]?.int64 ?? -1
     }
 
-    /// As any reader does who is answered 503: a connection that died with Postgres is found out when it is used next.
+    /// As any reader does who is answered 503: a connection that died with Postgres is found out when it is used next, and a Postgres that
+    /// was killed needs a while to recover.
     private func read(_ path: String) async throws -> JSON {
         let head = RequestHead(host: owner.client.host, port: owner.client.port, apiKey: secrets.owner)
-        for _ in 0..<50 {
+        let deadline = ContinuousClock.now + .seconds(30)
+        while ContinuousClock.now < deadline {
             let answer = try await owner.client.send(head.request("GET", path))
             if answer.status == 503 { continue }
             #expect(answer.status == 200, "GET \(path)")
             return try JSON.parse(answer.body)
         }
-        throw CommandError("GET \(path): 503 again and again")
+        throw CommandError("GET \(path): 503 for half a minute")
     }
 }
