@@ -27,7 +27,7 @@ extension API {
         let (store, organization) = (store, exchange.organization)
         let newest = Listing<AuditRecord, Int64>(AuditRecord.orders[0], isDescending: true, limit: 1)
         let oldest = Listing<AuditRecord, Int64>(AuditRecord.orders[0], isDescending: false, limit: API.auditExportStep)
-        let last = try await store.auditEvents(of: organization, newest).items.first?.sequence ?? 0
+        let last = try await store.auditEvents(of: organization, AuditFilter(), newest).items.first?.sequence ?? 0
         let body = ResponseBody { writer in
             // Sequences have no gaps, so a range of them is a page.
             for start in stride(from: Int64(0), to: last, by: API.auditExportStep) {

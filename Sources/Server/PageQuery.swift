@@ -23,7 +23,7 @@ enum PageQuery {
     ) -> Listing<Item, Position> {
         let asked = query.optional("sort", .sort(orders.map(\.name)))
         let order = orders.first { $0.name == asked?.name } ?? orders[0]
-        let place = query.optional("cursor", .place(of: order)) ?? nil
+        let place = query.optional("cursor", FieldRule<ListPlace<Position>?>.place(of: order)) ?? nil
         return Listing(order, isDescending: asked?.isDescending ?? isNewestFirst, after: place, limit: limit(&query))
     }
 

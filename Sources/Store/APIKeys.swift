@@ -122,7 +122,7 @@ extension Store {
     /// Revoked keys too: who had access is part of the record.
     /// - Parameter teams: only keys of these teams' projects, with roles on them or of their users; nil for all.
     public func apiKeys(
-        of organization: OrganizationID, teams: [TeamID]?, _ filter: APIKeyFilter = APIKeyFilter(), at now: Instant,
+        of organization: OrganizationID, teams: [TeamID]?, _ filter: APIKeyFilter, at now: Instant,
         _ listing: Listing<APIKeyRecord, APIKeyID>
     ) async throws -> Page<APIKeyRecord, ListPlace<APIKeyID>> {
         try await read { connection in

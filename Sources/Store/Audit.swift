@@ -52,7 +52,7 @@ public struct AuditFilter: Hashable, Sendable {
 extension Store {
     /// Those between two sequences, both exclusive.
     public func auditEvents(
-        of organization: OrganizationID, _ filter: AuditFilter = AuditFilter(), after: Int64 = 0, before: Int64 = .max,
+        of organization: OrganizationID, _ filter: AuditFilter, after: Int64 = 0, before: Int64 = .max,
         _ listing: Listing<AuditRecord, Int64>
     ) async throws -> Page<AuditRecord, ListPlace<Int64>> {
         try await read { connection in

@@ -1,6 +1,6 @@
 /// What a budget's limit was, when and by whom; and by how much less than what is committed it may be now.
 public import Budgets
-import Postgres
+public import Postgres
 
 public struct BudgetLimitRecord: Sendable {
     public let version: Int64

@@ -136,7 +136,7 @@ extension Store {
     /// - Parameter teams: only the budgets of these and of their projects; nil for all.
     public func budgets(
         of organization: OrganizationID, teams: [TeamID]?, project: ProjectID? = nil, unit: BudgetUnit? = nil, period: Period? = nil,
-        _ filter: ListFilter = ListFilter(), _ listing: Listing<BudgetRecord, BudgetID>
+        _ filter: ListFilter, _ listing: Listing<BudgetRecord, BudgetID>
     ) async throws -> Page<BudgetRecord, ListPlace<BudgetID>> {
         try await read { connection in
             let result = try connection.query(

@@ -97,7 +97,7 @@ extension Store {
     }
 
     public func endpoints(
-        of organization: OrganizationID, kind: EndpointCredentials.Kind? = nil, _ filter: ListFilter = ListFilter(),
+        of organization: OrganizationID, kind: EndpointCredentials.Kind? = nil, _ filter: ListFilter,
         _ listing: Listing<EndpointRecord, EndpointID>
     ) async throws -> Page<EndpointRecord, ListPlace<EndpointID>> {
         try await read { connection in

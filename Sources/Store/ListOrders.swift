@@ -1,5 +1,6 @@
 /// What each list may be sorted by; the first is how it comes unless somebody asks for another.
 import Budgets
+import Postgres
 
 extension OrganizationRecord {
     public static var orders: [ListOrder<Self>] { [.made("created_at"), .name { $0.name }] }

@@ -56,7 +56,7 @@ extension Store {
     /// - Parameters:
     ///   - isOwn: only its own, or only the platform's; nil for both.
     public func models(
-        visibleTo organization: OrganizationID, provider: String? = nil, isOwn: Bool? = nil, _ filter: ListFilter = ListFilter(),
+        visibleTo organization: OrganizationID, provider: String? = nil, isOwn: Bool? = nil, _ filter: ListFilter,
         _ listing: Listing<ModelRecord, ModelID>
     ) async throws -> Page<ModelRecord, ListPlace<ModelID>> {
         try await read { connection in

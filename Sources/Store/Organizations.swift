@@ -47,7 +47,7 @@ extension Store {
 
     /// All tenants, for operators; the platform itself is none.
     public func organizations(
-        _ filter: ListFilter = ListFilter(), _ listing: Listing<OrganizationRecord, OrganizationID>
+        _ filter: ListFilter, _ listing: Listing<OrganizationRecord, OrganizationID>
     ) async throws -> Page<OrganizationRecord, ListPlace<OrganizationID>> {
         try await read { connection in
             let list: Query =

@@ -54,7 +54,7 @@ extension Store {
     /// - Parameter teams: only the projects of these; nil for all.
     public func projects(
         of organization: OrganizationID, teams: [TeamID]?, tier: TierID? = nil, isSuspended: Bool? = nil,
-        _ filter: ListFilter = ListFilter(),
+        _ filter: ListFilter,
         _ listing: Listing<ProjectRecord, ProjectID>
     ) async throws -> Page<ProjectRecord, ListPlace<ProjectID>> {
         try await read { connection in

@@ -1,6 +1,6 @@
 /// Months as finance sees them: open, proposed, closing, closed. A month without a row is open.
 public import Budgets
-import Postgres
+public import Postgres
 
 /// How far a month has come.
 public enum StatementState: String, Sendable, CaseIterable {

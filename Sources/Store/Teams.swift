@@ -40,7 +40,7 @@ extension Store {
 
     /// - Parameter teams: only these; nil for all.
     public func teams(
-        of organization: OrganizationID, teams: [TeamID]?, _ filter: ListFilter = ListFilter(), _ listing: Listing<TeamRecord, TeamID>
+        of organization: OrganizationID, teams: [TeamID]?, _ filter: ListFilter, _ listing: Listing<TeamRecord, TeamID>
     ) async throws -> Page<TeamRecord, ListPlace<TeamID>> {
         try await read { connection in
             let result = try connection.query(

@@ -54,7 +54,7 @@ extension Store {
     }
 
     public func tiers(
-        of organization: OrganizationID, _ filter: ListFilter = ListFilter(), _ listing: Listing<TierRecord, TierID>
+        of organization: OrganizationID, _ filter: ListFilter, _ listing: Listing<TierRecord, TierID>
     ) async throws -> Page<TierRecord, ListPlace<TierID>> {
         try await read { connection in
             let result = try connection.query(

@@ -43,7 +43,7 @@ extension Store {
 
     /// - Parameter teams: only users with a role on one of these; nil for all.
     public func users(
-        of organization: OrganizationID, teams: [TeamID]?, _ filter: ListFilter = ListFilter(), _ listing: Listing<UserRecord, UserID>
+        of organization: OrganizationID, teams: [TeamID]?, _ filter: ListFilter, _ listing: Listing<UserRecord, UserID>
     ) async throws -> Page<UserRecord, ListPlace<UserID>> {
         let teams = teams?.map(\.description)
         return try await read { connection in

@@ -1,6 +1,7 @@
 /// Every list, sorted and narrowed: pages lead through all of it in the order that was asked for, and nothing else is taken.
 import Budgets
 import JSON
+import Store
 import Testing
 
 @testable import Server
@@ -138,7 +139,7 @@ import Testing
             try #require(burst.status == 201, "\(burst)")
             _ = try await make(
                 "/v1/adjustments",
-                ["kind": "credit", "project": .string(world.project), "amount": .string("-\(index + 1)"), "reason": "r"])
+                ["kind": "credit", "project": .string(world.project), "amount": .string("\(index + 1)"), "reason": "r"])
             _ = try await make("/v1/statements/2026-0\(index + 1)/propose", [:])
             let other = try await world.budget("5")
             let move: JSON = ["from": .string(other), "to": .string(budget), "amount": "1", "lasting": "this_period", "reason": "r"]
