@@ -9,12 +9,12 @@ public struct Call: Sendable {
     public let serviceTier: String
     public let endUser: String?
     public let feature: String?
-    /// Free attribution as JSON text, carried to the ledger untouched.
-    public let tags: String?
+    /// Free attribution, carried to the ledger untouched; an organization may say what must be in it (`TagPolicy`).
+    public let tags: Tags?
 
     public init(
         project: ProjectID, apiKey: APIKeyID, model: String, serviceTier: String = "standard", endUser: String? = nil,
-        feature: String? = nil, tags: String? = nil
+        feature: String? = nil, tags: Tags? = nil
     ) {
         self.project = project
         self.apiKey = apiKey

@@ -97,7 +97,7 @@ public final class Model: Sendable {
     }
 }
 
-/// Models by name. The platform's is shared by all organizations.
+/// Models by name and alias. The platform's is shared by all organizations.
 public typealias Catalogue = [String: Model]
 
 public struct Configuration: Sendable {
@@ -118,6 +118,7 @@ public struct Configuration: Sendable {
     public let contracts: Catalogue
     public let platformCatalogue: Catalogue
     private let accessGrants: [ProjectID: [AccessGrant]]
+    public let tagPolicy: TagPolicy
     private let budgets: [BudgetScope: [Budget]]
     private let budgetsByID: [BudgetID: Budget]
 
@@ -125,7 +126,7 @@ public struct Configuration: Sendable {
         organization: OrganizationID, organizationName: String, zone: Zone, version: Int64, closedUntil: Instant? = nil,
         teamNames: [TeamID: String], projects: [Project], tiers: [Tier], apiKeys: [APIKey], ownCatalogue: Catalogue,
         contracts: Catalogue = [:],
-        platformCatalogue: Catalogue, budgets: [Budget], accessGrants: [AccessGrant] = []
+        platformCatalogue: Catalogue, budgets: [Budget], accessGrants: [AccessGrant] = [], tagPolicy: TagPolicy = TagPolicy()
     ) {
         self.organization = organization
         self.organizationName = organizationName
@@ -139,6 +140,7 @@ public struct Configuration: Sendable {
         self.ownCatalogue = ownCatalogue
         self.contracts = contracts
         self.platformCatalogue = platformCatalogue
+        self.tagPolicy = tagPolicy
         self.accessGrants = Dictionary(grouping: accessGrants, by: \.project)
         self.budgets = Dictionary(grouping: budgets, by: \.scope)
         self.budgetsByID = Dictionary(uniqueKeysWithValues: budgets.map { ($0.id, $0) })
@@ -149,7 +151,7 @@ public struct Configuration: Sendable {
     public func model(_ name: String, at instant: Instant) -> Model? {
         func isThere(_ model: Model) -> Bool { model.archivedAt.map { instant < $0 } ?? true }
         if let own = ownCatalogue[name], isThere(own) { return own }
-        if let listed = contracts[name] ?? platformCatalogue[name], isThere(listed) { return listed }
+        if let listed = platformCatalogue[name], isThere(listed) { return contracts[listed.name] ?? listed }
         return nil
     }
 

@@ -37,6 +37,9 @@ extension OrganizationState {
             pending.planning = plan(
                 PlanRequest(
                     call: reserve.call, inputTokens: reserve.inputTokens, maxOutputTokens: reserve.maxOutputTokens, at: reserve.at))
+            if case .go(let plan) = pending.planning, configuration.tagPolicy.isBlocking, plan.attribution.lacksTags {
+                pending.planning = .no(.tagsRefused(configuration.faults(in: reserve.call.tags)))
+            }
         case .ask(let ask) where pending.planning == nil:
             pending.planning = plan(
                 PlanRequest(call: ask.call, inputTokens: ask.inputTokens, maxOutputTokens: ask.maxOutputTokens, at: ask.at))
@@ -104,7 +107,7 @@ extension OrganizationState {
             id: reserve.id, request: reserve.request, content: reserve.content, attribution: attribution, state: .held,
             model: plan.model.name, requestedModel: reserve.call.model, substitutions: service.substitutions,
             provider: plan.model.provider, serviceTier: reserve.call.serviceTier, endUser: reserve.call.endUser,
-            feature: reserve.call.feature, tags: reserve.call.tags,
+            feature: reserve.call.feature, tags: reserve.call.tags?.text,
             held: plan.hold, maxOutputTokens: plan.maxOutputTokens, draws: draws, createdAt: reserve.at,
             expiresAt: reserve.at.adding(seconds: reserve.timeToLive))
         remember(reservation)

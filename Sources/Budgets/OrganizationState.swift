@@ -104,10 +104,12 @@ public struct AttributionSource: Hashable, Sendable {
     public let apiKey: APIKeyID
     /// The only thing about them that changes while the configuration stands: on its date.
     public let costCenter: String?
+    let lacksTags: Bool
 
     init(_ attribution: Attribution) {
         project = attribution.project
         apiKey = attribution.apiKey
         costCenter = attribution.costCenter
+        lacksTags = attribution.lacksTags
     }
 }

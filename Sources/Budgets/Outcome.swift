@@ -40,6 +40,8 @@ public enum Refusal: Sendable {
     /// The API key was made for other models.
     case modelNotOnKey(String)
     case projectSuspended
+    /// The organization's tag policy refuses calls with such tags, or without them.
+    case tagsRefused([TagFault])
     /// The call's input is above the tier's cap.
     case inputAboveCap(Tier)
     /// A blocking budget with a period of an hour or less has no room for `needed`.
@@ -93,6 +95,7 @@ public enum RefusalCode: String, CaseIterable, CustomStringConvertible, Sendable
     case modelUnpriced = "model_unpriced"
     case modelNotAllowed = "model_not_allowed"
     case projectSuspended = "project_suspended"
+    case tagsRefused = "tags_refused"
     case inputAboveCap = "max_input_tokens_exceeded"
     case requestsAboveCap = "max_requests_per_minute_exceeded"
     case rateLimited = "rate_limited"
@@ -113,6 +116,7 @@ extension Refusal {
         case .modelUnpriced: .modelUnpriced
         case .modelNotAllowed, .modelNotOnKey: .modelNotAllowed
         case .projectSuspended: .projectSuspended
+        case .tagsRefused: .tagsRefused
         case .inputAboveCap: .inputAboveCap
         case .requestsAboveCap: .requestsAboveCap
         case .rateLimited: .rateLimited

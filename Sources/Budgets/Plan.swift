@@ -106,7 +106,7 @@ extension OrganizationState {
         let quantities = Quantities(usd: hold, tokens: Amount(whole: request.inputTokens + maxOutputTokens))
         return .go(
             Plan(
-                model: model, attribution: attribution(of: project, tier: tier, key: key, at: now), hold: hold,
+                model: model, attribution: attribution(of: project, tier: tier, key: key, call, at: now), hold: hold,
                 maxOutputTokens: maxOutputTokens,
                 quantities: quantities, draws: budgets.map { draw(on: $0, facts, project: project, quantities: quantities, at: now) }))
     }
@@ -135,7 +135,7 @@ extension OrganizationState {
         let quantities = Quantities(usd: cost, tokens: Amount(whole: book.report.usage.totalTokens))
         return .go(
             Plan(
-                model: model, attribution: attribution(of: project, tier: tier, key: key, at: book.occurredAt), hold: .zero,
+                model: model, attribution: attribution(of: project, tier: tier, key: key, call, at: book.occurredAt), hold: .zero,
                 maxOutputTokens: 0,
                 quantities: quantities,
                 draws: budgets.map { draw(on: $0, facts, project: project, quantities: quantities, at: book.occurredAt) }))
@@ -164,11 +164,11 @@ extension OrganizationState {
             need: quantities.amount(in: budget.unit), bursts: budget.bursts(for: call, at: instant))
     }
 
-    private func attribution(of project: Project, tier: Tier, key: APIKey, at instant: Instant) -> Attribution {
+    private func attribution(of project: Project, tier: Tier, key: APIKey, _ call: Call, at instant: Instant) -> Attribution {
         Attribution(
             team: project.team, teamName: configuration.teamNames[project.team] ?? "", project: project.id, projectName: project.name,
             costCenter: project.costCenter(at: instant), tier: tier.id, tierName: tier.name, apiKey: key.id, apiKeyName: key.name,
-            environment: key.environment)
+            environment: key.environment, lacksTags: !configuration.faults(in: call.tags).isEmpty)
     }
 }
 

@@ -125,6 +125,8 @@ public struct Attribution: Hashable, Sendable {
     public let apiKey: APIKeyID
     public let apiKeyName: String
     public let environment: String
+    /// Whether the call broke the organization's tag policy.
+    public let lacksTags: Bool
 }
 
 /// A class because it is immutable and remembered, answered and written at once: one object serves all three.

@@ -128,7 +128,8 @@ extension OrganizationState {
         let reservation = Reservation(
             id: book.id, request: book.request, content: book.content, attribution: attribution, state: .held, model: plan.model.name,
             requestedModel: book.call.model, provider: plan.model.provider, serviceTier: book.call.serviceTier,
-            endUser: book.call.endUser, feature: book.call.feature, tags: book.call.tags, held: .zero, maxOutputTokens: 0, draws: draws,
+            endUser: book.call.endUser, feature: book.call.feature, tags: book.call.tags?.text, held: .zero, maxOutputTokens: 0,
+            draws: draws,
             createdAt: book.occurredAt, expiresAt: book.at)
         changes.reservations.append(reservation)
         return self.book(book.report, on: reservation, content: book.content, at: book.at, &changes)

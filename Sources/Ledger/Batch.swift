@@ -51,7 +51,7 @@ struct Batch {
         _ open: [Int], _ memory: inout Memory, on connection: isolated PostgresConnection
     ) throws(PostgresError) {
         let organizations = Set(open.map { items[$0].organization }).sorted()
-        connection.preamble = Tenants.only(organizations).statement
+        connection.preamble = Tenants.only(organizations).lastingStatement
         try recall(organizations, &memory, on: connection)
         let known = open.filter { index in
             if memory.organizations[items[index].organization] != nil { return true }

@@ -78,6 +78,8 @@ final class Lane: Sendable {
     /// Takes batch after batch. Returns the batch in hand when the connection is lost: a new connection runs it again, and each
     /// command finds its own traces by its id.
     private func serve(_ unfinished: [QueuedCommand], on connection: isolated PostgresConnection) async -> [QueuedCommand] {
+        // Most batches are about the same organizations as the one before: they need not state them again.
+        connection.isPreambleLasting = true
         var memory = Memory(platform: platform)
         var isSecondChance = !unfinished.isEmpty
         var commands = unfinished

@@ -110,7 +110,7 @@ extension Attribution {
         for field in [
             team.hexadecimal, teamName, project.hexadecimal, projectName, costCenter ?? "\u{0}", tier.hexadecimal, tierName,
             apiKey.hexadecimal, apiKeyName, environment,
-        ] {
+        ] + (lacksTags ? ["lacks tags"] : []) {
             // Length first, so that no two contents run together to the same bytes.
             withUnsafeBytes(of: UInt64(field.utf8.count).bigEndian) { hash.update(bufferPointer: $0) }
             hash.update(data: Array(field.utf8))

@@ -12,9 +12,13 @@ public actor PostgresConnection {
     var wire: Wire?
     /// Runs as the first statement of every transaction here, in the same round trip; its result is not shown. A pool takes it back with
     /// the connection.
-    public var preamble: Query?
+    public var preamble: Query? { didSet { if preamble != oldValue { isPreambleStanding = false } } }
+    /// Whether what the preamble says holds beyond its transaction: then it runs once, and again after each failure, which may have undone it.
+    public var isPreambleLasting = false
     /// A transaction has begun, and nothing was asked in it yet.
     private var isPreambleDue = false
+    /// A lasting preamble ran, and nothing failed since.
+    private var isPreambleStanding = false
 
     nonisolated public var unownedExecutor: UnownedSerialExecutor { unsafe thread.asUnownedSerialExecutor() }
 
@@ -128,7 +132,9 @@ public actor PostgresConnection {
     private func exchange(_ queries: [Query], framing: Wire.Framing) throws(PostgresError) -> [PostgresResult] {
         do {
             let wire = try open()
-            guard let preamble, wire.isIdle || isPreambleDue else { return try wire.exchange(queries, framing: framing) }
+            guard let preamble, !isPreambleStanding, wire.isIdle || isPreambleDue else {
+                return try wire.exchange(queries, framing: framing)
+            }
             // Behind what may stand before the first query only.
             let place = queries.firstIndex { !$0.comesFirst }
             isPreambleDue = place == nil && !queries.isEmpty
@@ -137,8 +143,10 @@ public actor PostgresConnection {
             all.insert(preamble, at: place)
             var results = try wire.exchange(all, framing: framing)
             results.remove(at: place)
+            isPreambleStanding = isPreambleLasting
             return results
         } catch {
+            isPreambleStanding = false
             dropIfLost()
             throw error
         }

@@ -4,7 +4,7 @@
 /// One statement and its binary binds: `"SELECT name FROM teams WHERE id = \(id)"`.
 ///
 /// The same literal always gives the same SQL text, under which a connection keeps it prepared.
-public struct Query: Sendable, ExpressibleByStringInterpolation {
+public struct Query: Hashable, Sendable, ExpressibleByStringInterpolation {
     /// The statement with `$1`, `$2` … where values were interpolated.
     public let sql: String
     /// The binds' types in order.

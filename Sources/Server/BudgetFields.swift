@@ -159,6 +159,15 @@ extension BudgetRecord {
                 if let rule { writer.raw(bytes: rule.bytes) } else { writer.null() }
             }
             writer.field("tier", tier)
+            writer.name("share")
+            if let share {
+                writer.object { writer in
+                    writer.field("of", share.of)
+                    writer.field("percent", share.percent.plain)
+                }
+            } else {
+                writer.null()
+            }
             writer.name("over_committed")
             if let overCommitted { writer.amount(overCommitted, in: unit) } else { writer.null() }
             writer.field("revision", revision)

@@ -45,7 +45,7 @@ extension API {
     private static let noFinalCall = "cannot be there in a budget by the minute or hour"
 
     /// The answer that shows a budget.
-    private func answer(_ budget: BudgetRecord, _ exchange: Exchange, _ status: HTTPResponse.Status = .ok) async throws -> Response {
+    func answer(_ budget: BudgetRecord, _ exchange: Exchange, _ status: HTTPResponse.Status = .ok) async throws -> Response {
         let over = try await store.overCommitted([budget], of: exchange.organization, at: exchange.now)
         return .json(status, revision: budget.revision) { budget.write(&$0, overCommitted: over[budget.id]) }
     }
@@ -57,7 +57,7 @@ extension API {
         try await require(project, exchange)
     }
 
-    private func requireOwnBudget(_ exchange: Exchange) async throws {
+    func requireOwnBudget(_ exchange: Exchange) async throws {
         guard exchange.reach != .everything else { return }
         try await require(try await store.budget(exchange.id(BudgetKind.self), of: exchange.organization).scope, exchange)
     }

@@ -55,23 +55,27 @@ enum CallFields {
 
 extension FieldRule where Value == String {
     static var requestID: FieldRule { .text(1...200) }
+}
 
-    /// At most 16 texts under names, sorted by name, as JSON text.
+extension FieldRule where Value == Tags {
+    /// At most 16 texts under names, sorted by name.
     static var tags: FieldRule {
-        FieldRule(placeholder: "{}") { json in
+        FieldRule(placeholder: Tags(pairs: [], text: "{}")) { json in
             guard case .object(let object) = json else { return .wrongType(json, "an object") }
             guard object.count <= 16 else { return .fault(.outOfRange, "must have at most 16 tags") }
             var faults: [FieldFault] = []
+            var pairs: [(name: String, value: String)] = []
             var writer = JSONWriter()
             writer.beginObject()
             for member in object.members.sorted(by: { $0.name < $1.name }) {
-                if case .failure(let found) = FieldRule.text(1...100).read(.string(member.name)) {
+                if case .failure(let found) = FieldRule<String>.text(1...100).read(.string(member.name)) {
                     faults += found.list.map { FieldFault(pointer: "", code: $0.code, detail: "a tag's name \($0.detail)") }
                 }
-                switch FieldRule.text(0...500).read(member.value) {
+                switch FieldRule<String>.text(0...500).read(member.value) {
                 case .success(let text):
                     writer.name(member.name)
                     writer.string(text)
+                    pairs.append((member.name, text))
                 case .failure(let found):
                     faults += found.list.map {
                         FieldFault(pointer: "/" + FieldReader.escaped(member.name), code: $0.code, detail: $0.detail)
@@ -80,7 +84,7 @@ extension FieldRule where Value == String {
             }
             writer.endObject()
             guard faults.isEmpty else { return .failure(FieldFaults(list: faults)) }
-            return .success(String(decoding: writer.bytes, as: UTF8.self))
+            return .success(Tags(pairs: pairs, text: String(decoding: writer.bytes, as: UTF8.self)))
         }
     }
 }
@@ -128,7 +132,7 @@ extension Call {
     func writeContent(_ writer: inout JSONWriter) {
         writer.string(model)
         writer.string(serviceTier)
-        for text in [endUser, feature, tags] {
+        for text in [endUser, feature, tags?.text] {
             if let text { writer.string(text) } else { writer.null() }
         }
     }

@@ -167,6 +167,8 @@ extension Problem {
             let request: JSON = ["method": "POST", "path": "/v1/access-requests", "body": .object(body)]
             members = [("request", request.bytes)]
             if let tier { members.append(("tier", JSON.string(tier.id.description).bytes)) }
+        case .tagsRefused(let faults):
+            self = .invalid("The organization's tag policy refuses this call.", status: 422, faults: faults.map(\.field))
         case .modelNotOnKey(let model):
             self.init(.modelNotAllowed, "This API key was made for other models than «\(model)»: use another one.")
         case .projectSuspended: self.init(.projectSuspended, "An administrator suspended the project.")

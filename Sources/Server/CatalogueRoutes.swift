@@ -7,17 +7,21 @@ import Store
 extension API {
     /// More tokens than any model takes: only a typing error goes beyond.
     private static let tokens = FieldRule.integer(1...1_000_000_000)
+    private static let plainName = FieldRule.text(1...200).that("must not have *") { !$0.utf8.contains(UInt8(ascii: "*")) }
+    private static let aliases: FieldRule<[String]> = .list(plainName, 0...50).that("must differ") { Set($0).count == $0.count }
 
     @Sendable func createModel(_ exchange: Exchange) async throws -> Response {
         var fields = try exchange.fields()
-        let name = fields.require("name", .text(1...200).that("must not have *") { !$0.utf8.contains(UInt8(ascii: "*")) })
+        let name = fields.require("name", API.plainName)
         let provider = fields.require("provider", .text(1...100))
         let maxInputTokens = fields.optional("max_input_tokens", API.tokens)
         let maxOutputTokens = fields.optional("max_output_tokens", API.tokens)
+        let aliases = fields.optional("aliases", API.aliases) ?? []
+        let deprecatedAt = fields.optional("deprecated_at", .instant)
         try fields.finish()
         let model = try await store.createModel(
             ModelID(at: exchange.now), of: exchange.organization, name: name, provider: provider, maxInputTokens: maxInputTokens,
-            maxOutputTokens: maxOutputTokens)
+            maxOutputTokens: maxOutputTokens, aliases: aliases, deprecatedAt: deprecatedAt)
         return .json(.created, revision: model.revision) { model.write(&$0) }
     }
 
@@ -45,6 +49,8 @@ extension API {
         let provider = fields.change("provider", .text(1...100))
         let maxInputTokens = fields.changeOrEmpty("max_input_tokens", API.tokens)
         let maxOutputTokens = fields.changeOrEmpty("max_output_tokens", API.tokens)
+        let aliases = fields.change("aliases", API.aliases)
+        let deprecatedAt = fields.changeOrEmpty("deprecated_at", .instant)
         try fields.finish()
         let model = try await store.changeModel(
             exchange.id(ModelKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision()
@@ -52,6 +58,8 @@ extension API {
             if let provider { $0.provider = provider }
             if let maxInputTokens { $0.maxInputTokens = maxInputTokens }
             if let maxOutputTokens { $0.maxOutputTokens = maxOutputTokens }
+            if let aliases { $0.aliases = aliases }
+            if let deprecatedAt { $0.deprecatedAt = deprecatedAt }
         }
         return .json(revision: model.revision) { model.write(&$0) }
     }
@@ -68,10 +76,7 @@ extension API {
         let kind = fields.require("usage_kind", .text(1...50).that("must be a usage kind such as input", Usage.isKind))
         let serviceTier = fields.optional("service_tier", .word(1...50)) ?? "standard"
         let contextFrom = fields.optional("context_from", .integer(0...1_000_000_000)) ?? 0
-        // Six digits, so that the cost of any whole usage is exact (law 5); a bound under which no sum can overflow.
-        let amount = fields.require(
-            "amount_per_million",
-            .writtenAmount(fractionDigits: 6).that("must be at most 1000000000") { $0 <= Amount(whole: 1_000_000_000) })
+        let amount = fields.require("amount_per_million", .ratePerMillion)
         let validFrom = fields.optional("valid_from", .instant) ?? exchange.now
         let source = fields.optional("source", .text(1...500)) ?? "api"
         try fields.finish()
@@ -113,6 +118,8 @@ extension ModelRecord {
             writer.field("provider", provider)
             writer.field("max_input_tokens", maxInputTokens)
             writer.field("max_output_tokens", maxOutputTokens)
+            writer.array("aliases", aliases)
+            writer.field("deprecated_at", deprecatedAt)
             writer.field("revision", revision)
             writer.field("created_at", createdAt)
             writer.field("archived_at", archivedAt)
@@ -134,6 +141,14 @@ extension PriceRecord {
             writer.field("valid_to", validTo)
             writer.field("source", source)
             writer.field("created_at", createdAt)
+            writer.field("replaced_by", replacedBy)
         }
+    }
+}
+
+extension FieldRule where Value == Amount {
+    /// Six digits, so that the cost of any whole usage is exact (law 5); a bound under which no sum can overflow.
+    static var ratePerMillion: FieldRule {
+        writtenAmount(fractionDigits: 6).that("must be at most 1000000000") { $0 <= Amount(whole: 1_000_000_000) }
     }
 }

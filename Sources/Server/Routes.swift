@@ -7,6 +7,8 @@ let routes: [Route] = [
     Route(.get, "/v1/organizations", .needs(.organizations), API.listOrganizations),
     Route(.get, "/v1/organization", .needs(.readStructure), API.readOrganization),
     Route(.patch, "/v1/organization", .needs(.changeOrganization), API.changeOrganization),
+    Route(.get, "/v1/tag-policy", .needs(.readStructure), API.readTagPolicy),
+    Route(.put, "/v1/tag-policy", .needs(.changeOrganization), API.replaceTagPolicy),
     Route(.post, "/v1/teams", .needs(.changeOrganization), API.createTeam),
     Route(.get, "/v1/teams", .needs(.readStructure), API.listTeams),
     Route(.get, "/v1/teams/{id}", .needs(.readStructure), API.readTeam),
@@ -40,6 +42,11 @@ let routes: [Route] = [
     Route(.post, "/v1/prices", .needs(.changeCatalogue), API.createPrice),
     Route(.get, "/v1/prices", .needs(.readCatalogue), API.listPrices),
     Route(.get, "/v1/prices/{id}", .needs(.readCatalogue), API.readPrice),
+    Route(.post, "/v1/prices/{id}/correct", .needs(.changeCatalogue), API.correctPrice),
+    Route(.post, "/v1/contracted-prices", .needs(.changeCatalogue), API.importContract),
+    Route(.get, "/v1/price-proposals", .needs(.changeCatalogue), API.listPriceProposals),
+    Route(.post, "/v1/price-proposals/{id}/approve", .needs(.changeCatalogue), API.approvePriceProposal),
+    Route(.post, "/v1/price-proposals/{id}/reject", .needs(.changeCatalogue), API.rejectPriceProposal),
     Route(.post, "/v1/tiers", .needs(.changeOrganization), API.createTier),
     Route(.get, "/v1/tiers", .needs(.readCatalogue), API.listTiers),
     Route(.get, "/v1/tiers/{id}", .needs(.readCatalogue), API.readTier),
@@ -65,6 +72,7 @@ let routes: [Route] = [
     Route(.get, "/v1/budgets/{id}/limits", .needs(.readStructure), API.listLimits),
     Route(.get, "/v1/budgets/{id}/periods", .needs(.readSpend), API.listPeriods),
 
+    Route(.post, "/v1/budgets/{id}/shares", .needs(.changeBudgets), API.createShare),
     Route(.post, "/v1/budgets/{id}/bursts", .needs(.requestBursts), API.requestBurst),
     Route(.get, "/v1/budgets/{id}/bursts", .needs(.readSpend), API.listBudgetBursts),
     Route(.get, "/v1/budgets/{id}/burst-rails", .needs(.readStructure), API.readBudgetBurstRails),
@@ -112,6 +120,7 @@ let routes: [Route] = [
 
     // Chargeback
     Route(.get, "/v1/statements", .needs(.readStatements), API.listStatements),
+    Route(.get, "/v1/statements/{month}/unattributed", .needs(.readStatements), API.readUnattributed),
     Route(.get, "/v1/statements/{month}", .needs(.readStatements), API.readStatement),
     Route(.get, "/v1/statements/{month}/export", .needs(.export), API.exportStatement),
     Route(.get, "/v1/statements/{month}/manifest", .needs(.export), API.readManifest),

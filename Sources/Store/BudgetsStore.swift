@@ -25,6 +25,8 @@ public struct BudgetRecord: Sendable {
     public var finalCall: JSONB?
     /// The tier whose cap on requests a minute this is; it changes with the tier.
     public let tier: TierID?
+    /// The budget whose amount this one's follows, and by how many percent.
+    public let share: (of: BudgetID, percent: Amount)?
     public let revision: Int64
     public let createdAt: Instant
     public let archivedAt: Instant?
@@ -34,14 +36,16 @@ public struct BudgetRecord: Sendable {
         let project: ProjectID?
         let words: (per: String?, unit: String, period: String, enforcement: String)
         let anchor: (day: Int64, month: Int64)
+        let shared: (of: BudgetID?, percent: Amount?)
         (
             id, name, team, project, match, words.per, words.unit, words.period, anchor.day, anchor.month, amount, thresholds,
-            limitVersion, words.enforcement, activeFrom, activeTo, degrade, finalCall, tier, revision, createdAt, archivedAt,
+            limitVersion, words.enforcement, activeFrom, activeTo, degrade, finalCall, tier, shared.of, shared.percent, revision,
+            createdAt, archivedAt,
             thresholdAmounts
         ) = try row.decode(
             as: (
                 BudgetID, String, TeamID?, ProjectID?, JSONB, String?, String, String, Int64, Int64, Amount, [Int64],
-                Int64, String, Instant?, Instant?, JSONB?, JSONB?, TierID?, Int64, Instant, Instant?, [Amount]
+                Int64, String, Instant?, Instant?, JSONB?, JSONB?, TierID?, BudgetID?, Amount?, Int64, Instant, Instant?, [Amount]
             ).self)
         guard let unit = BudgetUnit(rawValue: words.unit), let period = Period(rawValue: words.period),
             let enforcement = Enforcement(rawValue: words.enforcement)
@@ -53,6 +57,7 @@ public struct BudgetRecord: Sendable {
         }
         self.rule = rule
         per = words.per.flatMap(BudgetPer.init)
+        share = if let of = shared.of, let percent = shared.percent { (of, percent) } else { nil }
         scope = if let team { .team(team) } else if let project { .project(project) } else { .organization }
     }
 }
@@ -142,7 +147,8 @@ extension Store {
             let result = try connection.query(
                 """
                 SELECT id, name, team_id, project_id, match, per, unit, period, anchor_day, anchor_month, amount, thresholds,
-                       limit_version, enforcement, active_from, active_to, degrade, final_call, tier_id, revision, created_at, archived_at,
+                       limit_version, enforcement, active_from, active_to, degrade, final_call, tier_id, share_of, share_percent, revision,
+                       created_at, archived_at,
                        threshold_amounts
                 FROM budgets
                 WHERE organization_id = \(organization) AND \(list: [listing.isAfter("id")]) AND \(list: [filter.holds])
@@ -166,6 +172,9 @@ extension Store {
             guard before.tier == nil else { throw AdminRefusal.inUse("It keeps a cap of a tier: change that at the tier.") }
             var budget = before
             try change(&budget)
+            guard budget.share == nil || budget.amount == before.amount else {
+                throw AdminRefusal.inUse("Its amount is a share of another budget's: change that one's.")
+            }
             let isNewLimit =
                 budget.amount != before.amount || budget.thresholds != before.thresholds
                 || budget.thresholdAmounts != before.thresholdAmounts
@@ -179,13 +188,16 @@ extension Store {
                     limit_version = limit_version + \(Int64(isNewLimit ? 1 : 0)), revision = revision + 1
                 WHERE organization_id = \(organization) AND id = \(id)
                 """)
-            if isNewLimit { try connection.query(Store.limit(of: id, in: organization, setBy: setBy)) }
+            if isNewLimit {
+                try connection.query(Store.limit(of: id, in: organization, setBy: setBy))
+                try connection.query(Store.followShares(of: id, in: organization, setBy: setBy))
+            }
             try connection.query(Store.reviewAlerts(of: id, in: organization))
             return try Store.budget(id, of: organization, connection)
         }
     }
 
-    /// Puts a budget away: from the next decision on it neither counts nor blocks. Its counters stay on record.
+    /// Puts a budget away, and its shares with it: from the next decision on they neither count nor block. Their counters stay on record.
     public func archiveBudget(_ id: BudgetID, of organization: OrganizationID, ifRevision: Int64?) async throws {
         try await configure(organization) { connection in
             let budget = try Store.budget(id, of: organization, connection)
@@ -194,7 +206,7 @@ extension Store {
             try connection.query(
                 """
                 UPDATE budgets SET archived_at = now(), revision = revision + 1
-                WHERE organization_id = \(organization) AND id = \(id)
+                WHERE organization_id = \(organization) AND (id = \(id) OR share_of = \(id)) AND archived_at IS NULL
                 """)
             try connection.query(Store.reviewAlerts(of: id, in: organization))
         }
@@ -206,7 +218,8 @@ extension Store {
         let result = try connection.query(
             """
             SELECT id, name, team_id, project_id, match, per, unit, period, anchor_day, anchor_month, amount, thresholds,
-                   limit_version, enforcement, active_from, active_to, degrade, final_call, tier_id, revision, created_at, archived_at,
+                   limit_version, enforcement, active_from, active_to, degrade, final_call, tier_id, share_of, share_percent, revision,
+                       created_at, archived_at,
                    threshold_amounts
             FROM budgets WHERE organization_id = \(organization) AND id = \(id)
             """)

@@ -45,6 +45,7 @@ public enum ConfigurationReads {
             SELECT budget_id, period_start, amount FROM budget_shifts
             WHERE organization_id = \(id) AND (period_end IS NULL OR period_end > now() - \(pricesKept)::text::interval)
             """,
+            TagPolicy.query(id),
         ]
     }
 
@@ -52,12 +53,13 @@ public enum ConfigurationReads {
     public static func catalogueQueries(_ id: OrganizationID) -> [Query] {
         [
             """
-            SELECT name, provider, max_input_tokens, max_output_tokens, archived_at FROM models
+            SELECT name, provider, max_input_tokens, max_output_tokens, archived_at, aliases FROM models
             WHERE organization_id = \(id) ORDER BY archived_at NULLS LAST
             """,
             """
             SELECT model, id, usage_kind, service_tier, context_from, amount_per_million, valid_from, valid_to FROM prices
-            WHERE organization_id = \(id) AND (valid_to IS NULL OR valid_to > now() - \(pricesKept)::text::interval)
+            WHERE organization_id = \(id) AND replaced_by IS NULL
+              AND (valid_to IS NULL OR valid_to > now() - \(pricesKept)::text::interval)
             """,
         ]
     }
@@ -77,9 +79,9 @@ public enum ConfigurationReads {
         }
         var models: [CatalogueRows.ModelRow] = []
         for row in results[0].rows {
-            let (name, provider, maxInput, maxOutput, archivedAt) = try row.decode(
-                as: (String, String, Int64?, Int64?, Instant?).self)
-            models.append((name, provider, maxInput, maxOutput, archivedAt))
+            let (name, provider, maxInput, maxOutput, archivedAt, aliases) = try row.decode(
+                as: (String, String, Int64?, Int64?, Instant?, [String]).self)
+            models.append((name, provider, maxInput, maxOutput, archivedAt, aliases))
         }
         return CatalogueRows(models: models, rates: rates)
     }
@@ -129,11 +131,14 @@ public enum ConfigurationReads {
         let bursts = try decodeBursts(results[6])
         let shifts = try BudgetShifts.decode(results[8])
         for row in results[5].rows { budgets.append(try decodeBudget(row, bursts, shifts)) }
+        var tagPolicy = TagPolicy()
+        if let row = results[9].rows.first { tagPolicy = try TagPolicy(row) }
         return Configuration(
             organization: organization, organizationName: name, zone: zone, version: version, closedUntil: closedUntil,
             teamNames: teamNames, projects: projects, tiers: tiers, apiKeys: apiKeys, ownCatalogue: own.catalogue(),
             contracts: own.contracts(over: platform),
-            platformCatalogue: platform, budgets: budgets, accessGrants: try decodeAccessGrants(results[7]))
+            platformCatalogue: platform, budgets: budgets, accessGrants: try decodeAccessGrants(results[7]),
+            tagPolicy: tagPolicy)
     }
 
     private static func decodeAccessGrants(_ result: PostgresResult) throws(PostgresError) -> [AccessGrant] {
@@ -189,19 +194,24 @@ public enum ConfigurationReads {
 
 /// Models and rates of one owner, before they are joined.
 public struct CatalogueRows: Sendable {
-    typealias ModelRow = (name: String, provider: String, maxInput: Int64?, maxOutput: Int64?, archivedAt: Instant?)
+    typealias ModelRow = (
+        name: String, provider: String, maxInput: Int64?, maxOutput: Int64?, archivedAt: Instant?, aliases: [String]
+    )
 
     /// Archived ones first, so that a living model of the same name replaces them.
     let models: [ModelRow]
     let rates: [String: [Rate]]
 
-    /// Models with their rates.
+    /// Models with their rates, by all their names; a model's own name goes before another's alias.
     public func catalogue() -> Catalogue {
         var catalogue: Catalogue = [:]
         for model in models {
             catalogue[model.name] = Model(
                 name: model.name, provider: model.provider, maxInputTokens: model.maxInput, maxOutputTokens: model.maxOutput,
                 archivedAt: model.archivedAt, prices: PriceSheet(rates: rates[model.name] ?? []))
+        }
+        for model in models where model.archivedAt == nil {
+            for alias in model.aliases where catalogue[alias] == nil { catalogue[alias] = catalogue[model.name] }
         }
         return catalogue
     }

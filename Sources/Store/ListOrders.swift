@@ -50,6 +50,10 @@ extension EndpointRecord {
 
 // What grows for ever is sorted by the order of its making alone, which its primary key has.
 
+extension PriceProposal {
+    public static var orders: [ListOrder<Self>] { [.made("proposed_at")] }
+}
+
 extension AccessRequestRecord {
     public static var orders: [ListOrder<Self>] { [.made("requested_at")] }
 }

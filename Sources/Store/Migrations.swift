@@ -48,6 +48,8 @@ public struct Migration: Sendable, Equatable {
         Migration(version: 17, name: "0017_subject_rollups", sql: text(PackageResources._017_subject_rollups_sql)),
         Migration(version: 18, name: "0018_walls", sql: text(PackageResources._018_walls_sql)),
         Migration(version: 19, name: "0019_lean_batches", sql: text(PackageResources._019_lean_batches_sql)),
+        Migration(version: 20, name: "0020_catalogue", sql: text(PackageResources._020_catalogue_sql)),
+        Migration(version: 21, name: "0021_attribution", sql: text(PackageResources._021_attribution_sql)),
     ]
 
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

@@ -10,28 +10,35 @@ public struct ModelRecord: Sendable {
     public var provider: String
     public var maxInputTokens: Int64?
     public var maxOutputTokens: Int64?
+    /// Other names that calls may use.
+    public var aliases: [String]
+    /// When the provider withdraws it.
+    public var deprecatedAt: Instant?
     public let revision: Int64
     public let createdAt: Instant
     public let archivedAt: Instant?
 
     init(_ row: Row) throws(PostgresError) {
-        (id, isPlatform, name, provider, maxInputTokens, maxOutputTokens, revision, createdAt, archivedAt) = try row.decode(
-            as: (ModelID, Bool, String, String, Int64?, Int64?, Int64, Instant, Instant?).self)
+        (id, isPlatform, name, provider, maxInputTokens, maxOutputTokens, revision, createdAt, archivedAt, aliases, deprecatedAt) =
+            try row.decode(
+                as: (ModelID, Bool, String, String, Int64?, Int64?, Int64, Instant, Instant?, [String], Instant?).self)
     }
 }
 
 extension Store {
     public func createModel(
-        _ id: ModelID, of organization: OrganizationID, name: String, provider: String, maxInputTokens: Int64?, maxOutputTokens: Int64?
+        _ id: ModelID, of organization: OrganizationID, name: String, provider: String, maxInputTokens: Int64?, maxOutputTokens: Int64?,
+        aliases: [String] = [], deprecatedAt: Instant? = nil
     ) async throws -> ModelRecord {
         try await configureCatalogue(of: organization) { connection in
+            try Store.checkAliases(aliases, of: id, in: organization, connection)
             try Bound.models.requireRoom(in: organization, connection)
             let result = try connection.query(
                 """
-                INSERT INTO models (organization_id, id, name, provider, max_input_tokens, max_output_tokens)
-                VALUES (\(organization), \(id), \(name), \(provider), \(maxInputTokens), \(maxOutputTokens))
+                INSERT INTO models (organization_id, id, name, provider, max_input_tokens, max_output_tokens, aliases, deprecated_at)
+                VALUES (\(organization), \(id), \(name), \(provider), \(maxInputTokens), \(maxOutputTokens), \(aliases), \(deprecatedAt))
                 RETURNING id, organization_id = \(OrganizationID.platform), name, provider, max_input_tokens, max_output_tokens,
-                          revision, created_at, archived_at
+                          revision, created_at, archived_at, aliases, deprecated_at
                 """)
             return try ModelRecord(result.rows[0])
         }
@@ -43,7 +50,7 @@ extension Store {
             let result = try connection.query(
                 """
                 SELECT id, organization_id = \(OrganizationID.platform), name, provider, max_input_tokens, max_output_tokens,
-                       revision, created_at, archived_at
+                       revision, created_at, archived_at, aliases, deprecated_at
                 FROM models
                 WHERE organization_id IN (\(organization), \(OrganizationID.platform)) AND id = \(id)
                 """)
@@ -63,7 +70,7 @@ extension Store {
             let result = try connection.query(
                 """
                 SELECT id, organization_id = \(OrganizationID.platform), name, provider, max_input_tokens, max_output_tokens,
-                       revision, created_at, archived_at
+                       revision, created_at, archived_at, aliases, deprecated_at
                 FROM models AS m
                 WHERE organization_id IN (\(organization), \(OrganizationID.platform)) AND \(list: [listing.isAfter("id")])
                   AND \(list: [filter.holds]) AND (\(provider) IS NULL OR provider = \(provider))
@@ -84,14 +91,16 @@ extension Store {
             var model = try Store.ownModel(id, of: organization, connection)
             try Store.check(revision: model.revision, archivedAt: model.archivedAt, against: ifRevision)
             try change(&model)
+            try Store.checkAliases(model.aliases, of: id, in: organization, connection)
             let result = try connection.query(
                 """
                 UPDATE models
                 SET provider = \(model.provider), max_input_tokens = \(model.maxInputTokens),
-                    max_output_tokens = \(model.maxOutputTokens), revision = revision + 1
+                    max_output_tokens = \(model.maxOutputTokens), aliases = \(model.aliases), deprecated_at = \(model.deprecatedAt),
+                    revision = revision + 1
                 WHERE organization_id = \(organization) AND id = \(id)
                 RETURNING id, organization_id = \(OrganizationID.platform), name, provider, max_input_tokens, max_output_tokens,
-                          revision, created_at, archived_at
+                          revision, created_at, archived_at, aliases, deprecated_at
                 """)
             return try ModelRecord(result.rows[0])
         }
@@ -116,13 +125,26 @@ extension Store {
         }
     }
 
+    /// A name means one model: no alias is another's.
+    private static func checkAliases(
+        _ aliases: [String], of id: ModelID, in organization: OrganizationID, _ connection: isolated PostgresConnection
+    ) throws {
+        let taken = try connection.query(
+            """
+            SELECT 1::bigint FROM models
+            WHERE organization_id = \(organization) AND id <> \(id) AND archived_at IS NULL
+              AND (aliases && \(aliases) OR name = ANY (\(aliases))) LIMIT 1
+            """)
+        guard taken.rows.isEmpty else { throw AdminRefusal.nameTaken }
+    }
+
     private static func ownModel(
         _ id: ModelID, of organization: OrganizationID, _ connection: isolated PostgresConnection
     ) throws -> ModelRecord {
         let result = try connection.query(
             """
             SELECT id, organization_id = \(OrganizationID.platform), name, provider, max_input_tokens, max_output_tokens,
-                   revision, created_at, archived_at
+                   revision, created_at, archived_at, aliases, deprecated_at
             FROM models WHERE organization_id = \(organization) AND id = \(id)
             """)
         guard let row = result.rows.first else { throw AdminRefusal.notFound }

@@ -25,6 +25,8 @@ private struct LiteLLMModel {
     let name: String
     var notes: [PriceNote] = []
     private var amounts: [ListedRate.Slot: Money] = [:]
+    /// What fields contradict each other about: nobody knows it (law 9).
+    private var contradicted: Set<ListedRate.Slot> = []
 
     init(name: String) { self.name = name }
 
@@ -32,11 +34,14 @@ private struct LiteLLMModel {
         guard let members = value.object, let provider = members["litellm_provider"]?.string, !provider.isEmpty,
             (1...200).contains(name.unicodeScalars.count)
         else { return nil }
-        let isPicture = members["mode"]?.string == "image_generation"
+        // An image model's "input" image is the one it makes (the dall-e family is listed either way), unless it has a price for that too.
+        let makesInput = members["mode"]?.string == "image_generation" && members["output_cost_per_image"] == nil
         for member in members {
             if member.name == "tiered_pricing" {
                 readTiers(member.value)
-            } else if let field = LiteLLMField(member.name, isPicture: isPicture) {
+            } else if member.name == "search_context_cost_per_query" {
+                readSearch(member.value)
+            } else if let field = LiteLLMField(member.name, makesInput: makesInput) {
                 take(field.slot, member.name, member.value)
             } else if LiteLLMField.isBillable(member.name) {
                 let isKnown = LiteLLMField.notImported.contains(member.name)
@@ -46,6 +51,7 @@ private struct LiteLLMModel {
         return ListedModel(
             name: name, provider: Self.provider(provider), maxInputTokens: Self.tokens(members["max_input_tokens"]),
             maxOutputTokens: Self.tokens(members["max_output_tokens"]),
+            deprecatedAt: members["deprecation_date"]?.string.flatMap { Instant(rfc3339: $0 + "T00:00:00Z") },
             rates: amounts.map { ListedRate(slot: $0.key, amountPerMillion: $0.value) },
             source: members["source"]?.string.map { String($0.prefix(500)) } ?? file)
     }
@@ -61,8 +67,11 @@ private struct LiteLLMModel {
         guard let perUnit = Amount(number: text) else { return note(.tooFine) }
         guard perUnit.pico <= Self.largestPerUnit else { return note(.outOfRange) }
         let amount = Money(pico: perUnit.pico * 1_000_000)
-        if let earlier = amounts[slot], earlier != amount { return note(.conflict) }
-        amounts[slot] = amount
+        if let earlier = amounts[slot], earlier != amount {
+            contradicted.insert(slot)
+            note(.conflict)
+        }
+        amounts[slot] = contradicted.contains(slot) ? nil : amount
     }
 
     /// `[{"range": [from, to], "input_cost_per_token": …}]`: the whole call at the rate of the band its input falls in.
@@ -76,7 +85,7 @@ private struct LiteLLMModel {
             }
             let from = Int64(start.pico / Amount.picoPerWhole)
             for member in members where member.name != "range" {
-                if let slot = LiteLLMField(member.name, isPicture: false)?.slot, slot.contextFrom == 0 {
+                if let slot = LiteLLMField(member.name, makesInput: false)?.slot, slot.contextFrom == 0 {
                     let banded = ListedRate.Slot(kind: slot.kind, serviceTier: slot.serviceTier, contextFrom: from == 0 ? 0 : from + 1)
                     take(banded, "tiered_pricing.\(member.name)", member.value)
                 } else if LiteLLMField.isBillable(member.name) {
@@ -84,6 +93,16 @@ private struct LiteLLMModel {
                 }
             }
         }
+    }
+
+    /// `{"search_context_size_low": 0.01, …}`: a price for each search where all sizes cost the same, since no usage says which it was.
+    private mutating func readSearch(_ value: JSON) {
+        let texts = Set((value.object ?? JSON.Object()).compactMap(\.value.numberText))
+        guard texts.count == 1, let text = texts.first else {
+            notes.append(PriceNote(model: name, field: "search_context_cost_per_query", reason: .notImported))
+            return
+        }
+        take(.init(kind: "web_search_request"), "search_context_cost_per_query", .number(text))
     }
 
     private static let largestPerUnit = PriceList.largestAmount.pico / 1_000_000
@@ -111,7 +130,7 @@ private struct LiteLLMModel {
 private struct LiteLLMField {
     let slot: ListedRate.Slot
 
-    init?(_ field: String, isPicture: Bool) {
+    init?(_ field: String, makesInput: Bool) {
         var base = field[...]
         var tier = "standard"
         for (suffix, name) in Self.serviceTiers where base.hasSuffix(suffix) {
@@ -128,8 +147,7 @@ private struct LiteLLMField {
             base = base[..<above.lowerBound]
         }
         guard var kind = Self.kinds[String(base)] else { return nil }
-        // An image model's "input" image is the one it makes (the dall-e family is listed either way).
-        if isPicture, kind == "image_read" { kind = "image_made" }
+        if makesInput, kind == "image_read" { kind = "image_made" }
         slot = ListedRate.Slot(kind: kind, serviceTier: tier, contextFrom: from)
     }
 
@@ -156,7 +174,7 @@ private struct LiteLLMField {
 
     /// Understood, but not a price per unit of a call's usage: multipliers, hours of the day, tools priced by their own units.
     static let notImported: Set<String> = [
-        "search_context_cost_per_query", "google_maps_grounding_cost_per_query", "off_peak_pricing", "provider_specific_entry",
+        "google_maps_grounding_cost_per_query", "off_peak_pricing", "provider_specific_entry",
         "regional_endpoint_uplift_multiplier", "regional_processing_uplift_multiplier_eu", "regional_processing_uplift_multiplier_us",
         "input_dbu_cost_per_token", "output_dbu_cost_per_token", "file_search_cost_per_1k_calls", "file_search_cost_per_gb_per_day",
         "vector_store_cost_per_gb_per_day", "computer_use_input_cost_per_1k_tokens", "computer_use_output_cost_per_1k_tokens",

@@ -39,16 +39,22 @@ public struct ListedModel: Hashable, Sendable {
     public let provider: String
     public let maxInputTokens: Int64?
     public let maxOutputTokens: Int64?
+    /// When the provider withdraws the model; nil where the list does not say.
+    public let deprecatedAt: Instant?
     /// Sorted, each slot once. What is missing here is unknown; a rate of 0 is free (law 9).
     public let rates: [ListedRate]
     /// Where the facts come from: a page, or the file.
     public let source: String
 
-    public init(name: String, provider: String, maxInputTokens: Int64?, maxOutputTokens: Int64?, rates: [ListedRate], source: String) {
+    public init(
+        name: String, provider: String, maxInputTokens: Int64?, maxOutputTokens: Int64?, deprecatedAt: Instant? = nil,
+        rates: [ListedRate], source: String
+    ) {
         self.name = name
         self.provider = provider
         self.maxInputTokens = maxInputTokens
         self.maxOutputTokens = maxOutputTokens
+        self.deprecatedAt = deprecatedAt
         self.rates = rates.sorted { $0.slot < $1.slot }
         self.source = source
     }
@@ -123,6 +129,14 @@ public struct PriceList: Sendable {
         }
     }
 
+    /// How many models have no standard price of a kind: unknown, which a blocking budget does not let pass (law 9). Of what builds on
+    /// input, only models with a price of input are counted.
+    public func modelsLacking(_ kind: UsageKind) -> Int {
+        models.count { model in
+            model.amount(.init(kind: kind)) == nil && (!kind.hasPrefix("cache") || model.amount(.init(kind: "input")) != nil)
+        }
+    }
+
     /// The value of `format` in the project's own lists.
     public static let format = "bursar-prices-1"
     /// More per million units than any real price; beyond it a number is a mistake.
@@ -170,25 +184,5 @@ public struct PriceList: Sendable {
 
     static func isRepresentable(_ amount: Money) -> Bool {
         amount >= .zero && amount <= largestAmount && amount.pico % 1_000_000 == 0
-    }
-}
-
-extension ListedModel {
-    /// Relations that real prices keep (a read from a cache is no dearer than reading anew, …); copying errors in lists break them.
-    fileprivate var suspicions: [PriceNote] {
-        rates.filter { rate in
-            let slot = rate.slot
-            func other(_ kind: UsageKind, _ tier: String) -> Money? {
-                amount(.init(kind: kind, serviceTier: tier, contextFrom: slot.contextFrom))
-            }
-            let standard = other(slot.kind, "standard")
-            return switch (slot.kind, slot.serviceTier) {
-            case (_, "batch"), (_, "flex"): standard.map { rate.amountPerMillion > $0 } ?? false
-            case (_, "priority"): standard.map { rate.amountPerMillion < $0 } ?? false
-            case ("cached_input", let tier): other("input", tier).map { rate.amountPerMillion > $0 } ?? false
-            default: false
-            }
-        }
-        .map { PriceNote(model: name, field: "\($0.slot.kind) \($0.slot.serviceTier) from \($0.slot.contextFrom)", reason: .suspicious) }
     }
 }

@@ -5,11 +5,13 @@ import JSON
 public import Postgres
 
 extension Store {
-    /// To be run where a budget's limit, enforcement or grants change, or it is archived: its open alerts are looked at again.
+    /// To be run where a budget's limit, enforcement or grants change, or it is archived: its open alerts, and those of its shares, are looked
+    /// at again.
     public static func reviewAlerts(of budget: BudgetID, in organization: OrganizationID) -> Query {
         """
         UPDATE alerts SET review_at = now()
-        WHERE organization_id = \(organization) AND budget_id = \(budget) AND event_id IS NOT NULL AND recovered_at IS NULL
+        WHERE organization_id = \(organization) AND event_id IS NOT NULL AND recovered_at IS NULL
+          AND budget_id IN (SELECT id FROM budgets WHERE organization_id = \(organization) AND (id = \(budget) OR share_of = \(budget)))
         """
     }
 

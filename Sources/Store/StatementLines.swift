@@ -181,7 +181,7 @@ enum StatementLines {
                 SELECT amount_per_million FROM prices AS o
                 WHERE p.organization_id <> \(OrganizationID.platform) AND o.organization_id = \(OrganizationID.platform) AND o.model = p.model
                       AND o.usage_kind = p.usage_kind AND o.service_tier = p.service_tier AND o.context_from = p.context_from
-                      AND o.valid_from <= l.consumed_at
+                      AND o.valid_from <= l.consumed_at AND o.replaced_by IS NULL
                 ORDER BY o.valid_from DESC LIMIT 1) AS listed ON true
             WHERE l.calls <> 0 OR l.quantity <> 0 OR l.cost <> 0
             """

@@ -149,6 +149,7 @@ public enum AdminRefusal: Error, Hashable, Sendable {
         case "teams_name", "models_name", "tiers_name", "projects_name": self = .nameTaken
         case "tiers_rank": self = .rankTaken
         case "users_email": self = .emailTaken
+        case "prices_begin": self = .laterPriceExists
         case "adjustments_reversal": self = .inUse("It was taken back already, or somebody has asked for that.")
         default: return nil
         }

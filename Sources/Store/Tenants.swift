@@ -12,6 +12,9 @@ public enum Tenants: Hashable, Sendable {
     /// Holds until the end of the Postgres transaction.
     public var statement: Query { "SELECT set_config('bursar.organizations', \(text), true)" }
 
+    /// Holds for the session, once its transaction has committed.
+    public var lastingStatement: Query { "SELECT set_config('bursar.organizations', \(text), false)" }
+
     private var text: String {
         switch self {
         case .everyone: "*"

@@ -34,8 +34,9 @@ struct Bursar: AsyncParsableCommand {
             """,
         version: bursarVersion,
         subcommands: [
-            Serve.self, Bootstrap.self, Migrate.self, ImportPrices.self, Apply.self, Dump.self, Export.self, Close.self, CheckCommand.self,
-            Replay.self, Bench.self, AlertBench.self, Growth.self, Demo.self, RotateSecrets.self,
+            Serve.self, Bootstrap.self, Migrate.self, ImportPrices.self, ImportContract.self, PriceProposals.self, Reprice.self,
+            Apply.self, Dump.self, Export.self, Close.self, CheckCommand.self, Replay.self, Bench.self, AlertBench.self, Growth.self,
+            Demo.self, RotateSecrets.self,
         ])
 
     static func main() async {

@@ -14,8 +14,8 @@ struct ImportPrices: AsyncParsableCommand {
             reported and left out, never rounded. Prices are effective-dated: a changed one ends now and the new one begins, and \
             what is booked keeps the price it had. A second import of the same file changes nothing.
 
-            A price that became more than three times dearer or cheaper, or that changed from or to free, is held back. Look at it, \
-            then import again with --accept MODEL.
+            A price that became more than three times dearer or cheaper, that changed from or to free, or that does not fit the model's \
+            others, is held back. Look at it and decide with `bursar price-proposals`, or import again with --accept MODEL.
             """)
 
     @Argument(help: ArgumentHelp("The price list. (default: the built-in one)", valueName: "file"))
@@ -71,27 +71,15 @@ struct ImportReport {
 
     var text: String {
         let rates = list.models.reduce(0) { $0 + $1.rates.count }
-        var lines = [
-            "\(list.title): \(list.models.count) models, \(rates) rates",
-            "\(isDryRun ? "would add" : "added")      \(changes.newModels.count) models, \(changes.newRates.count) rates",
-            "\(isDryRun ? "would change" : "changed")   \(changes.changedModels.count) models, \(changes.changedRates.count) rates",
-            "unchanged  \(changes.unchangedRates) rates",
-        ]
-        if isVerbose { lines += changes.changedRates.map { "  \(describe($0))" } }
-        if !changes.heldBack.isEmpty {
-            lines.append("HELD BACK  \(changes.heldBack.count) implausible changes; look at them, then --accept MODEL")
-            lines += changes.heldBack.prefix(isVerbose ? .max : 20).map { "  \(describe($0))" }
-        }
-        if changes.unlistedRates > 0 { lines.append("kept       \(changes.unlistedRates) rates in force that the list does not state") }
-        lines += missing + leftOut
-        return lines.joined(separator: "\n")
+        let changed = ChangesReport(changes: changes, isDryRun: isDryRun, isVerbose: isVerbose)
+        return (["\(list.title): \(list.models.count) models, \(rates) rates"] + changed.lines + missing + leftOut).joined(separator: "\n")
     }
 
-    /// How many models lack which price: unknown, which a blocking budget does not let pass (law 9).
     private var missing: [String] {
-        ["input", "output"].compactMap { kind in
-            let count = list.models.count { $0.amount(.init(kind: kind)) == nil }
-            return count == 0 ? nil : "no price   \(count) models have no standard price of \(kind)"
+        ["input", "output", "cached_input", "cache_write_5m"].compactMap { kind in
+            let count = list.modelsLacking(kind)
+            let of = kind.hasPrefix("cache") ? " with a price of input" : ""
+            return count == 0 ? nil : "no price   \(count) models\(of) have no standard price of \(kind)"
         }
     }
 
@@ -110,12 +98,33 @@ struct ImportReport {
             return lines
         }
     }
+}
 
-    private func describe(_ change: PriceChanges.RateChange) -> String {
+/// What changed, or would, in a catalogue.
+struct ChangesReport {
+    let changes: PriceChanges
+    let isDryRun: Bool
+    let isVerbose: Bool
+
+    var lines: [String] {
+        var lines = [
+            "\(isDryRun ? "would add" : "added")      \(changes.newModels.count) models, \(changes.newRates.count) rates",
+            "\(isDryRun ? "would change" : "changed")   \(changes.changedModels.count) models, \(changes.changedRates.count) rates",
+            "unchanged  \(changes.unchangedRates) rates",
+        ]
+        if isVerbose { lines += changes.changedRates.map { "  \(describe($0, $0.old?.amountPerMillion))" } }
+        if !changes.heldBack.isEmpty {
+            lines.append("HELD BACK  \(changes.heldBack.count) implausible prices; look at them, then bursar price-proposals")
+            lines += changes.heldBack.prefix(isVerbose ? .max : 20).map { "  \(describe($0.change, $0.current))  \($0.reason.rawValue)" }
+        }
+        if changes.unlistedRates > 0 { lines.append("kept       \(changes.unlistedRates) rates in force that the list does not state") }
+        return lines
+    }
+
+    private func describe(_ change: PriceChanges.RateChange, _ current: Money?) -> String {
         let slot = change.slot
         let band = slot.contextFrom > 0 ? " from \(slot.contextFrom) input tokens" : ""
         let tier = slot.serviceTier == Rate.standardTier ? "" : " (\(slot.serviceTier))"
-        let old = change.old?.amountPerMillion.plain ?? "unknown"
-        return "\(change.model) \(slot.kind)\(tier)\(band): \(old) → \(change.amountPerMillion.plain)"
+        return "\(change.model) \(slot.kind)\(tier)\(band): \(current?.plain ?? "unknown") → \(change.amountPerMillion.plain)"
     }
 }

@@ -15,7 +15,9 @@ struct SubjectRollUpTests {
             Book(
                 id: ReservationID(at: now), request: RequestID(project: world.project, text: "s\(number)"),
                 content: Array(repeating: 0, count: 32),
-                call: Call(project: world.project, apiKey: world.apiKey, model: World.model, endUser: user, tags: tags),
+                call: Call(
+                    project: world.project, apiKey: world.apiKey, model: World.model, endUser: user,
+                    tags: tags.map { Tags(pairs: [], text: $0) }),
                 report: Report(usage: Usage([("input", Int64(number + 1))])!), occurredAt: now, at: now))
     }
 

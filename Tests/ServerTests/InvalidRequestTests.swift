@@ -12,6 +12,10 @@ import Testing
     static let good: [(HTTPRequest.Method, String, JSON)] = [
         (.post, "/v1/organizations", ["name": "N", "time_zone": "UTC"]),
         (.patch, "/v1/organization", ["name": "N", "time_zone": "Europe/Berlin", "default_tier": "$tier"]),
+        (
+            .put, "/v1/tag-policy",
+            ["enforcement": "warn", "tags": [["tag": "project-id", "required": false, "values": ["p*"], "project": true]]]
+        ),
         (.post, "/v1/teams", ["name": "N", "cost_center": "C"]),
         (.patch, "/v1/teams/$team", ["name": "N", "cost_center": "C", "cost_center_from": "2099-01-01T00:00:00Z"]),
         (.post, "/v1/projects", ["name": "N", "team": "$team", "tier": "$tier", "cost_center": "C", "settings": ["a": [1, "x", nil]]]),
@@ -42,12 +46,28 @@ import Testing
         ),
         (.post, "/v1/access-requests/$request/approve", ["reason": "fine"]),
         (.post, "/v1/access-requests/$request2/deny", ["reason": "no"]),
-        (.post, "/v1/models", ["name": "N", "provider": "P", "max_input_tokens": 1000, "max_output_tokens": 1000]),
+        (
+            .post, "/v1/models",
+            [
+                "name": "N", "provider": "P", "max_input_tokens": 1000, "max_output_tokens": 1000,
+                "aliases": ["N2"], "deprecated_at": "2030-01-01T00:00:00Z",
+            ]
+        ),
         (
             .post, "/v1/prices",
             [
                 "model": "model-a", "usage_kind": "cached_input", "service_tier": "batch", "context_from": 200_000,
                 "amount_per_million": "0.15", "valid_from": "2026-01-01T00:00:00Z", "source": "a page",
+            ]
+        ),
+        (.post, "/v1/prices/$price/correct", ["amount_per_million": "0.2", "source": "a letter"]),
+        (
+            .post, "/v1/contracted-prices",
+            [
+                "lines": [
+                    ["provider": "acme", "percent_off": "10"], ["model": "listed", "usage_kind": "input", "amount_per_million": "2"],
+                ],
+                "source": "N", "valid_from": "2026-01-01T00:00:00Z", "accept": ["listed"], "dry_run": false,
             ]
         ),
         (
@@ -74,6 +94,10 @@ import Testing
                 "degrade": ["from_percent": 80, "models": ["gpt-4o": "gpt-4o-mini"]],
                 "final_call": ["calls": 3, "model": "gpt-4o-mini", "max_output_tokens": 200],
             ]
+        ),
+        (
+            .post, "/v1/budgets/$budget/shares",
+            ["name": "N", "percent": "12.5", "match": ["features": ["chat*"]], "thresholds": [80, 100], "enforcement": "warn"]
         ),
         (
             .post, "/v1/budgets/$budget/bursts",
@@ -308,6 +332,11 @@ struct Names: Sendable {
         ]
         let (first, second) = (try await leading.post("/v1/access-requests", wish), try await leading.post("/v1/access-requests", wish))
         try #require(first.status == 201 && second.status == 201, "\(first) \(second)")
+        let platform = world.served.caller(world.served.operatorKey)
+        _ = try await platform.post("/v1/models", ["name": "listed", "provider": "acme"])
+        _ = try await platform.post("/v1/prices", ["model": "listed", "usage_kind": "input", "amount_per_million": "1"])
+        let price = try await world.served.owner.post(
+            "/v1/prices", ["model": "model-a", "usage_kind": "cache_write_5m", "amount_per_million": "1"])
         let taking = try await world.budget("100")
         let shift: JSON = [
             "from": .string(budget), "to": .string(taking), "amount": "1", "lasting": "from_now_on", "reason": "r",
@@ -315,6 +344,7 @@ struct Names: Sendable {
         let reallocation = try await leading.post("/v1/reallocations", shift)
         try #require(reallocation.status == 201, "\(reallocation)")
         ids = [
+            ("$price", price.id),
             ("$second", taking), ("$reallocation", reallocation.id),
             ("$adjustment", adjustment.id), ("$denied", denied.id), ("$booked", booked.id),
             ("$request2", second.id), ("$request", first.id), ("$higher", higher.id),

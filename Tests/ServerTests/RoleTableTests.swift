@@ -20,6 +20,7 @@ import Testing
     static let table: [(operation: String, home: String, body: JSON?)] = [
         ("POST /v1/organizations", "X", ["name": "N"]), ("GET /v1/organizations", "X", nil),
         ("GET /v1/organization", "oafulm", nil), ("PATCH /v1/organization", "oa", [:]),
+        ("GET /v1/tag-policy", "oafulm", nil), ("PUT /v1/tag-policy", "oa", [:]),
         ("POST /v1/teams", "oa", ["name": "$unique"]), ("GET /v1/teams", "oafulm", nil), ("GET /v1/teams/$team", "oafulm", nil),
         ("PATCH /v1/teams/$team", "oa", [:]), ("POST /v1/teams/$team/restore", "oa", [:]), ("DELETE /v1/teams/$team", "oa", nil),
         ("POST /v1/projects", "oal", ["name": "$unique", "team": "$team", "tier": "$tier"]), ("GET /v1/projects", "oafulm", nil),
@@ -43,6 +44,13 @@ import Testing
         ("GET /v1/models/$model", "oafulm", nil), ("PATCH /v1/models/$model", "oa", [:]), ("DELETE /v1/models/$model", "oa", nil),
         ("POST /v1/prices", "oaX", ["model": "$unique", "usage_kind": "input", "amount_per_million": "1"]),
         ("GET /v1/prices", "oafulmX", nil), ("GET /v1/prices/$price", "oafulm", nil),
+        ("POST /v1/prices/$price/correct", "oa", ["amount_per_million": "2", "source": "N"]),
+        (
+            "POST /v1/contracted-prices", "oa",
+            ["lines": [["model": "listed", "usage_kind": "output", "amount_per_million": "1"]], "source": "N"]
+        ),
+        ("GET /v1/price-proposals", "oaX", nil), ("POST /v1/price-proposals/$proposal/approve", "oa", [:]),
+        ("POST /v1/price-proposals/$proposal/reject", "oa", [:]),
         ("POST /v1/tiers", "oa", ["name": "$unique", "rank": "$rank", "models": ["x"], "max_output_tokens": 1]),
         ("GET /v1/tiers", "oafulmX", nil), ("GET /v1/tiers/$tier", "oafulm", nil), ("PATCH /v1/tiers/$tier", "oa", [:]),
         ("DELETE /v1/tiers/$tier", "oa", nil),
@@ -52,6 +60,7 @@ import Testing
         ("PATCH /v1/budgets/$budget", "oal", [:]), ("PATCH /v1/budgets/$teamBudget", "oa", [:]), ("DELETE /v1/budgets/$budget", "oal", nil),
         ("DELETE /v1/budgets/$teamBudget", "oa", nil), ("GET /v1/budgets/$budget/periods", "oafulm", nil),
         ("GET /v1/budgets/$budget/limits", "oafulm", nil),
+        ("POST /v1/budgets/$budget/shares", "oal", ["name": "N", "percent": "1", "match": ["features": ["f"]]]),
         (
             "POST /v1/budgets/$budget/bursts", "oalm",
             ["amount": "1", "reason": "N", "starts_at": "2099-01-01T00:00:00Z", "ends_at": "2099-02-01T00:00:00Z"]
@@ -90,6 +99,7 @@ import Testing
         ("GET /v1/statements/2026-01/checklist", "oafu", nil), ("POST /v1/statements/2026-01/propose", "oaf", [:]),
         ("POST /v1/statements/2026-01/close", "oaf", [:]), ("POST /v1/statements/2026-01/reopen", "oa", ["reason": "N"]),
         ("GET /v1/reports/spend", "oafu", nil), ("GET /v1/statements/2026-01", "oafu", nil),
+        ("GET /v1/statements/2026-01/unattributed", "oafu", nil),
         ("GET /v1/statements/2026-01/export", "oaf", nil),
         ("POST /v1/adjustments", "oaf", ["kind": "credit", "project": "$project", "amount": "1", "reason": "N"]),
         ("GET /v1/adjustments", "oafu", nil), ("GET /v1/adjustments/$adjustment", "oafu", nil),
@@ -115,6 +125,7 @@ import Testing
     @Test("at home: those who may, may; all others are refused")
     func home() async throws {
         try await withServer { served in
+            try await list(served)
             let home = try await Place.make(served.owner)
             let callers = try await callers(of: home, served)
             for line in Self.table {
@@ -136,6 +147,7 @@ import Testing
     @Test("in another team: whoever holds a role on a team only is refused; lists leave the other's things out")
     func otherTeam() async throws {
         try await withServer { served in
+            try await list(served)
             let home = try await Place.make(served.owner)
             let other = try await Place.make(served.owner, tier: home.tier)
             let callers = try await callers(of: home, served)
@@ -158,6 +170,7 @@ import Testing
     @Test("in another organization there is nothing, and either of the two walls is enough", arguments: Wall.allCases)
     func otherOrganization(wall: Wall) async throws {
         try await withServer(wall: wall) { served in
+            try await list(served)
             let home = try await Place.make(served.owner)
             let other = try await Place.make(try await served.anotherOrganization())
             let callers = try await callers(of: home, served)
@@ -179,6 +192,7 @@ import Testing
     @Test("nobody gives, takes or rotates a role above their own, and a member's roles end with them")
     func governing() async throws {
         try await withServer { served in
+            try await list(served)
             let home = try await Place.make(served.owner)
             let callers = try await callers(of: home, served)
             let lead = try #require(callers["lead"])
@@ -228,6 +242,14 @@ import Testing
         let person = UserID(high: 3, low: 1)
         #expect(!may(key(8, [.owner], user: person), key(10, [RoleGrant(.member, on: team)], user: person)), "two keys of one person")
         #expect(!may(key(9, [RoleGrant(.finance), RoleGrant(.auditor)]), member))
+    }
+
+    /// A model of the platform, for organizations to agree prices of.
+    private func list(_ served: Served) async throws {
+        let platform = served.caller(served.operatorKey)
+        _ = try await platform.post("/v1/models", ["name": "listed", "provider": "p"])
+        let price = try await platform.post("/v1/prices", ["model": "listed", "usage_kind": "input", "amount_per_million": "1"])
+        try #require(price.status == 201, "\(price)")
     }
 
     private static func isCommon(_ operation: String) -> Bool {
@@ -344,13 +366,18 @@ private struct Place {
                 _ = try await post("/v1/prices", ["model": "model-a", "usage_kind": .string(kind), "amount_per_million": "1"])
             }
         }
+        let agreed = try await owner.post(
+            "/v1/contracted-prices",
+            ["lines": [["model": "listed", "usage_kind": "input", "amount_per_million": "100"]], "source": "N"])
+        try #require(agreed.status == 200, "\(agreed)")
+        let proposal = try #require(try await owner.get("/v1/price-proposals").body["data"]?[0]?["id"]?.string)
         let reservation = try await post(
             "/v1/reservations", ["project": .string(project), "request_id": "r", "model": "model-a", "input_tokens": 1]
         ).id
         return Place(
             ids: [
                 "$team": team, "$tier": tier, "$project": project, "$empty": empty, "$user": user, "$key": key, "$budget": budget,
-                "$burst": burst, "$reallocation": reallocation, "$adjustment": adjustment,
+                "$burst": burst, "$reallocation": reallocation, "$adjustment": adjustment, "$proposal": proposal,
                 "$teamBudget": teamBudget, "$endpoint": endpoint, "$delivery": delivery, "$model": model, "$price": price,
                 "$reservation": reservation, "$higher": higher, "$request": request, "$grant": grant, "$soon": soon(),
             ], secret: try #require(caller.body["secret"]?.string))

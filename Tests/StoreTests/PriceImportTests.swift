@@ -95,6 +95,12 @@ import Testing
             _ = try connection.importPrices(lists.0, at: before)
             let held = try connection.importPrices(lists.1, at: after)
             #expect(held.heldBack.count == 1 && held.isEmpty)
+            #expect(try connection.importPrices(lists.1, at: after).heldBack.count == 1, "and again")
+            let waiting = try connection.query("SELECT state, reason, current_amount, amount_per_million FROM price_proposals").rows.map {
+                try $0.decode(as: (String, String, Amount?, Amount).self)
+            }
+            #expect(waiting.map(\.0) == ["proposed"] && waiting.map(\.1) == ["too_large"], "it waits once")
+            #expect(waiting.map { $0.2?.plain } == ["1"] && waiting.map(\.3.plain) == ["10"])
             #expect(try connection.query("SELECT 1::bigint FROM prices").rows.count == 2)
             let accepted = try connection.importPrices(lists.1, at: after, accepting: ["m"])
             #expect(accepted.changedRates.count == 1 && accepted.heldBack.isEmpty)

@@ -1,6 +1,5 @@
 // What a price list says is what is billed: amounts must come through exactly, and what cannot must be seen.
 import Budgets
-import Foundation
 import Testing
 
 @testable import Store
@@ -33,6 +32,10 @@ import Testing
             (#""input_cost_per_token_flex":1e-06"#, "input", "flex", 0, "1"),
             (#""input_cost_per_image":0.04"#, "image_read", "standard", 0, "40000"),
             (#""input_cost_per_request":0.005"#, "request", "standard", 0, "5000"),
+            (
+                #""search_context_cost_per_query":{"search_context_size_low":0.01,"search_context_size_high":0.01}"#, "web_search_request",
+                "standard", 0, "10000"
+            ),
             (#""tiered_pricing":[{"range":[0,256000.0],"input_cost_per_token":5e-08}]"#, "input", "standard", 0, "0.05"),
             (#""tiered_pricing":[{"range":[2.56e5,1e6],"input_cost_per_token":5e-08}]"#, "input", "standard", 256_001, "0.05"),
         ])
@@ -62,9 +65,20 @@ import Testing
             (#""input_cost_per_token":1e-06,"cache_read_input_token_cost":2e-06"#, .suspicious),
             (#""input_cost_per_token":1e-06,"input_cost_per_token_batches":2e-06"#, .suspicious),
             (#""input_cost_per_token":2e-06,"input_cost_per_token_priority":1e-06"#, .suspicious),
+            (#""input_cost_per_token":3e-06,"output_cost_per_token":1e-06"#, .suspicious),
+            (#""input_cost_per_token":3e-06,"cache_creation_input_token_cost":2e-06"#, .suspicious),
+            (#""input_cost_per_token":3e-06,"cache_creation_input_token_cost":3.6e-05"#, .suspicious),
+            (#""input_cost_per_token":1e-06,"cache_creation_input_token_cost_above_1hr":1.2e-05"#, .suspicious),
+            (#""search_context_cost_per_query":{"search_context_size_low":0.005,"search_context_size_high":0.012}"#, .notImported),
         ])
     func note(json: String, reason: PriceNote.Reason) throws {
         #expect(try liteLLM(json).notes.map(\.reason) == [reason])
+    }
+
+    @Test("What two fields contradict each other about is unknown")
+    func contradicted() throws {
+        let fields = #""cache_read_input_token_cost":0,"input_cost_per_token_cache_hit":2e-06,"input_cost_per_token":2e-06"#
+        #expect(try liteLLM(fields).models[0].rates.map(\.slot.kind) == ["input"])
     }
 
     @Test("Missing and zero are different, and no limit is invented from the ambiguous max_tokens")
@@ -74,6 +88,17 @@ import Testing
         #expect(model.amount(.init(kind: "output")) == nil)
         #expect(model.maxOutputTokens == nil)
         #expect(model.maxInputTokens == 1_000_000)
+    }
+
+    @Test("Real relations between prices are no suspicion, nor is what is free")
+    func plausible() throws {
+        let list = try liteLLM(
+            #""input_cost_per_token":3e-06,"output_cost_per_token":3e-06,"cache_read_input_token_cost":3e-06,"#
+                + #""cache_creation_input_token_cost":4.5e-06,"cache_creation_input_token_cost_above_1hr":7.5e-06"#)
+        #expect(list.notes == [])
+        #expect(try liteLLM(#""input_cost_per_token":3e-06,"output_cost_per_token":0,"cache_creation_input_token_cost":0.0"#).notes == [])
+        #expect(try liteLLM(#""deprecation_date":"2026-11-30""#).models[0].deprecatedAt == Instant(rfc3339: "2026-11-30T00:00:00Z"))
+        #expect(try liteLLM(#""deprecation_date":"soon""#).models[0].deprecatedAt == nil)
     }
 
     @Test(
@@ -87,25 +112,6 @@ import Testing
         ])
     func refused(text: String) {
         #expect(throws: PriceListError.self) { try PriceList(json: Array(text.utf8), name: "test") }
-    }
-
-    /// `../shared/data` lies beside a checkout of the project's own making only; elsewhere this test says that it is skipped.
-    private static let real = URL(filePath: #filePath).deletingLastPathComponent()
-        .appending(path: "../../../shared/data/prices/litellm-1.106.2.json").standardized
-
-    @Test(
-        "The real file is read whole: every number field that speaks of money is a rate or a note",
-        .enabled(if: FileManager.default.fileExists(atPath: real.path), "no ../shared/data beside the checkout"))
-    func realFile() throws {
-        let list = try PriceList(json: Array(Data(contentsOf: Self.real)), name: "litellm")
-        #expect(list.models.count == 4240)
-        let model = try #require(list.models.first { $0.name == "claude-haiku-5-5" })
-        #expect(model.provider == "anthropic")
-        #expect(model.amount(.init(kind: "cache_write_1h", contextFrom: 100_001))?.plain == "1")
-        #expect(model.amount(.init(kind: "cached_input", serviceTier: "batch"))?.plain == "0.005")
-        #expect(list.models.contains { $0.name == "sample_spec" } == false)
-        let reasons = Dictionary(grouping: list.notes, by: \.reason).mapValues(\.count)
-        #expect(reasons == [.tooFine: 112, .conflict: 19, .unknownField: 245, .notImported: 650, .malformed: 13])
     }
 }
 
@@ -137,10 +143,26 @@ import Testing
         #expect(accepted.changedRates.count == changed + held)
     }
 
+    @Test("What is new is held against the list where it is a contract, and against the model's other rates")
+    func basis() throws {
+        let contract = PricesInForce(
+            models: ["m": .init(provider: "openai", maxInputTokens: nil, maxOutputTokens: nil)], rates: [:],
+            list: ["m": [.init(kind: "input"): Money(whole: 10)]])
+        let cheap = PriceChanges(from: contract, to: try list("1e-06"), at: now)
+        #expect(cheap.heldBack.map(\.reason) == [.tooLarge] && cheap.heldBack.map(\.current) == [Money(whole: 10)])
+        #expect(PriceChanges(from: contract, to: try list("8e-06"), at: now).newRates.count == 1)
+        let odd = try PriceList(
+            json: Array(#"{"m":{"litellm_provider":"p","input_cost_per_token":1e-06,"cache_read_input_token_cost":2e-06}}"#.utf8),
+            name: "test")
+        let changes = PriceChanges(from: PricesInForce(models: [:], rates: [:]), to: odd, at: now)
+        #expect(changes.newRates.map(\.slot.kind) == ["input"] && changes.heldBack.map(\.reason) == [.suspicious])
+        #expect(PriceChanges(from: PricesInForce(models: [:], rates: [:]), to: odd, at: now, accepting: ["m"]).newRates.count == 2)
+    }
+
     @Test("A rate that begins only later is not overtaken")
     func later() throws {
         let changes = PriceChanges(from: try inForce("1", since: now), to: try list("2e-06"), at: now)
-        #expect(changes.heldBack.count == 1)
+        #expect(changes.heldBack.map(\.reason) == [.laterRate])
         #expect(changes.isEmpty)
     }
 }
