@@ -49,9 +49,15 @@ extension API {
     }
 
     @Sendable func listAPIKeys(_ exchange: Exchange) async throws -> Response {
-        let page = try exchange.page(APIKeyKind.self)
+        var query = try exchange.query()
+        let listing: Listing<APIKeyRecord, APIKeyID> = PageQuery.listing(&query, APIKeyRecord.orders)
+        let team = query.optional("team", .id(TeamKind.self))
+        let filter = APIKeyFilter(
+            project: query.optional("project", .id(ProjectKind.self)), user: query.optional("user", .id(UserKind.self)),
+            state: query.optional("state", .word(APIKeyFilter.State.self)), namePrefix: PageQuery.namePrefix(&query))
+        try query.finish()
         return try await exchange.page(
-            store.apiKeys(of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
+            store.apiKeys(of: exchange.organization, teams: exchange.reach.teams(team), filter, at: exchange.now, listing)
         ) {
             $0.write(&$1)
         }

@@ -33,13 +33,15 @@ extension API {
     /// Where who decides finds what waits: `?state=pending`.
     @Sendable func listAccessRequests(_ exchange: Exchange) async throws -> Response {
         var query = try exchange.query()
-        let (cursor, limit) = (PageQuery.cursor(&query, AccessRequestKind.self), PageQuery.limit(&query))
+        let listing: Listing<AccessRequestRecord, AccessRequestID> = PageQuery.listing(
+            &query, AccessRequestRecord.orders, isNewestFirst: true)
         let filter = AccessFilter(
             project: query.optional("project", .id(ProjectKind.self)),
-            state: query.optional("state", .word(AccessRequestState.self))?.rawValue, teams: exchange.reach.teams)
+            state: query.optional("state", .word(AccessRequestState.self))?.rawValue,
+            teams: exchange.reach.teams(query.optional("team", .id(TeamKind.self))))
         try query.finish()
         return try await exchange.page(
-            store.accessRequests(of: exchange.organization, filter, at: exchange.now, before: cursor ?? .last, limit: limit)
+            store.accessRequests(of: exchange.organization, filter, at: exchange.now, listing)
         ) { $0.write(&$1) }
     }
 
@@ -92,13 +94,14 @@ extension API {
 
     @Sendable func listAccessGrants(_ exchange: Exchange) async throws -> Response {
         var query = try exchange.query()
-        let (cursor, limit) = (PageQuery.cursor(&query, AccessGrantKind.self), PageQuery.limit(&query))
+        let listing: Listing<AccessGrantRecord, AccessGrantID> = PageQuery.listing(&query, AccessGrantRecord.orders, isNewestFirst: true)
         let filter = AccessFilter(
             project: query.optional("project", .id(ProjectKind.self)),
-            state: query.optional("state", .word(AccessGrantState.self))?.rawValue, teams: exchange.reach.teams)
+            state: query.optional("state", .word(AccessGrantState.self))?.rawValue,
+            teams: exchange.reach.teams(query.optional("team", .id(TeamKind.self))))
         try query.finish()
         return try await exchange.page(
-            store.accessGrants(of: exchange.organization, filter, at: exchange.now, before: cursor ?? .last, limit: limit)
+            store.accessGrants(of: exchange.organization, filter, at: exchange.now, listing)
         ) { $0.write(&$1) }
     }
 

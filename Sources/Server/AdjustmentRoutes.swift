@@ -36,11 +36,12 @@ extension API {
 
     @Sendable func listAdjustments(_ exchange: Exchange) async throws -> Response {
         var query = try exchange.query()
-        let (cursor, limit) = (PageQuery.cursor(&query, AdjustmentKind.self), PageQuery.limit(&query))
+        let listing: Listing<AdjustmentRecord, AdjustmentID> = PageQuery.listing(&query, AdjustmentRecord.orders, isNewestFirst: true)
+        let project = query.optional("project", .id(ProjectKind.self))
         let state = query.optional("state", .word(AdjustmentRecord.State.self))
         try query.finish()
         return try await exchange.page(
-            store.adjustments(of: exchange.organization, state: state, before: cursor ?? .last, limit: limit)
+            store.adjustments(of: exchange.organization, state: state, project: project, listing)
         ) { $0.write(&$1) }
     }
 

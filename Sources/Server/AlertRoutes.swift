@@ -6,9 +6,14 @@ import Store
 
 extension API {
     @Sendable func listAlerts(_ exchange: Exchange) async throws -> Response {
-        let page = try exchange.page(AlertKind.self)
+        var query = try exchange.query()
+        let listing: Listing<AlertRecord, AlertID> = PageQuery.listing(&query, AlertRecord.orders, isNewestFirst: true)
+        let team = query.optional("team", .id(TeamKind.self))
+        let budget = query.optional("budget", .id(BudgetKind.self))
+        let isRecovered = query.optional("recovered", .flag)
+        try query.finish()
         return try await exchange.page(
-            store.alerts(of: exchange.organization, teams: exchange.reach.teams, before: page.cursor ?? .last, limit: page.limit)
+            store.alerts(of: exchange.organization, teams: exchange.reach.teams(team), budget: budget, isRecovered: isRecovered, listing)
         ) {
             $0.write(&$1)
         }

@@ -11,12 +11,10 @@ extension API {
     /// The newest first.
     @Sendable func listAuditEvents(_ exchange: Exchange) async throws -> Response {
         var query = try exchange.query()
-        let limit = PageQuery.limit(&query)
-        let before = query.optional("cursor", .auditCursor) ?? .max
+        let listing: Listing<AuditRecord, Int64> = PageQuery.listing(&query, AuditRecord.orders, isNewestFirst: true)
         let filter = API.auditFilter(&query)
         try query.finish()
-        let page = try await store.auditEvents(of: exchange.organization, filter, before: before, limit: limit)
-        return try exchange.page(page.items, next: page.next.map(String.init)) { event, writer in
+        return try await exchange.page(store.auditEvents(of: exchange.organization, filter, listing)) { event, writer in
             writer.object { event.writeFields(&$0) }
         }
     }
@@ -27,14 +25,16 @@ extension API {
         let filter = API.auditFilter(&query)
         try query.finish()
         let (store, organization) = (store, exchange.organization)
-        let last = try await store.auditEvents(of: organization, limit: 1).items.first?.sequence ?? 0
+        let newest = Listing<AuditRecord, Int64>(AuditRecord.orders[0], isDescending: true, limit: 1)
+        let oldest = Listing<AuditRecord, Int64>(AuditRecord.orders[0], isDescending: false, limit: API.auditExportStep)
+        let last = try await store.auditEvents(of: organization, AuditFilter(), newest).items.first?.sequence ?? 0
         let body = ResponseBody { writer in
             // Sequences have no gaps, so a range of them is a page.
             for start in stride(from: Int64(0), to: last, by: API.auditExportStep) {
                 let end = min(start + Int64(API.auditExportStep), last)
-                let page = try await store.auditEvents(of: organization, filter, after: start, before: end + 1, limit: API.auditExportStep)
+                let page = try await store.auditEvents(of: organization, filter, after: start, before: end + 1, oldest)
                 var lines: [UInt8] = []
-                for event in page.items.reversed() {
+                for event in page.items {
                     var line = JSONWriter()
                     line.object { line in
                         event.writeFields(&line)
@@ -56,14 +56,6 @@ extension API {
         AuditFilter(
             action: query.optional("action", .text(1...100)), target: query.optional("target", .text(1...50)),
             actor: query.optional("actor", .text(1...50)), from: query.optional("from", .instant), to: query.optional("to", .instant))
-    }
-}
-
-extension FieldRule where Value == Int64 {
-    fileprivate static var auditCursor: FieldRule {
-        .text("a cursor from this list", placeholder: 1) { text in
-            Int64(text).flatMap { $0 > 0 ? $0 : nil }
-        }
     }
 }
 

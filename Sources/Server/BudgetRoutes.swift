@@ -63,9 +63,15 @@ extension API {
     }
 
     @Sendable func listBudgets(_ exchange: Exchange) async throws -> Response {
-        let page = try exchange.page(BudgetKind.self)
+        var query = try exchange.query()
+        let (filter, listing) = (PageQuery.filter(&query), PageQuery.listing(&query, BudgetRecord.orders) as Listing<_, BudgetID>)
+        let team = query.optional("team", .id(TeamKind.self))
+        let project = query.optional("project", .id(ProjectKind.self))
+        let unit = query.optional("unit", .word(BudgetUnit.self))
+        let period = query.optional("period", .word(Period.self))
+        try query.finish()
         let budgets = try await store.budgets(
-            of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
+            of: exchange.organization, teams: exchange.reach.teams(team), project: project, unit: unit, period: period, filter, listing)
         let over = try await store.overCommitted(budgets.items, of: exchange.organization, at: exchange.now)
         return try exchange.page(budgets) { $0.write(&$1, overCommitted: over[$0.id]) }
     }
@@ -123,15 +129,13 @@ extension API {
         return Response(status: .noContent)
     }
 
-    /// Every limit the budget has had, the newest first: the first one whose period is not over, or that is for no single period, is in force.
+    /// Every limit the budget has had, the newest first unless sorted otherwise: the first one whose period is not over, or that is for no single period, is in force.
     @Sendable func listLimits(_ exchange: Exchange) async throws -> Response {
         var query = try exchange.query()
-        let limit = PageQuery.limit(&query)
-        let before = query.optional("cursor", .digits(1...Int64.max))
+        let listing: Listing<BudgetLimitRecord, Int64> = PageQuery.listing(&query, BudgetLimitRecord.orders, isNewestFirst: true)
         try query.finish()
-        let (unit, page) = try await store.limits(
-            of: exchange.id(BudgetKind.self), in: exchange.organization, before: before, limit: limit)
-        return try exchange.page(page.items, next: page.next.map(String.init)) { version, writer in
+        let (unit, page) = try await store.limits(of: exchange.id(BudgetKind.self), in: exchange.organization, listing)
+        return try exchange.page(page) { version, writer in
             writer.object { writer in
                 writer.field("limit_version", version.version)
                 writer.field("amount", version.amount, in: unit)

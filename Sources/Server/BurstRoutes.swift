@@ -40,24 +40,21 @@ extension API {
     }
 
     @Sendable func listBudgetBursts(_ exchange: Exchange) async throws -> Response {
-        let page = try exchange.page(BurstKind.self)
-        let filter = BurstFilter(budget: try exchange.id(BudgetKind.self))
-        return try await exchange.page(
-            store.bursts(
-                of: exchange.organization, filter, at: exchange.now, before: page.cursor ?? .last, limit: page.limit)
-        ) { $0.write(&$1) }
+        try await bursts(of: exchange.id(BudgetKind.self), exchange)
     }
 
     /// Where who decides finds what waits: `?state=requested`.
     @Sendable func listBursts(_ exchange: Exchange) async throws -> Response {
+        try await bursts(of: nil, exchange)
+    }
+
+    private func bursts(of budget: BudgetID?, _ exchange: Exchange) async throws -> Response {
         var query = try exchange.query()
-        let (cursor, limit) = (PageQuery.cursor(&query, BurstKind.self), PageQuery.limit(&query))
-        let state = query.optional("state", .word(BurstState.self))
+        let listing: Listing<BurstRecord, BurstID> = PageQuery.listing(&query, BurstRecord.orders, isNewestFirst: true)
+        var filter = BurstFilter(budget: budget, state: query.optional("state", .word(BurstState.self))?.rawValue)
+        if budget == nil { filter.teams = exchange.reach.teams(query.optional("team", .id(TeamKind.self))) }
         try query.finish()
-        let filter = BurstFilter(state: state?.rawValue, teams: exchange.reach.teams)
-        return try await exchange.page(
-            store.bursts(of: exchange.organization, filter, at: exchange.now, before: cursor ?? .last, limit: limit)
-        ) { $0.write(&$1) }
+        return try await exchange.page(store.bursts(of: exchange.organization, filter, at: exchange.now, listing)) { $0.write(&$1) }
     }
 
     @Sendable func readBurst(_ exchange: Exchange) async throws -> Response {

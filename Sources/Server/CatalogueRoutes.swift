@@ -26,8 +26,15 @@ extension API {
     }
 
     @Sendable func listModels(_ exchange: Exchange) async throws -> Response {
-        let page = try exchange.page(ModelKind.self)
-        return try await exchange.page(store.models(visibleTo: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) {
+        var query = try exchange.query()
+        let (filter, listing) = (PageQuery.filter(&query), PageQuery.listing(&query, ModelRecord.orders) as Listing<_, ModelID>)
+        let provider = query.optional("provider", .text(1...100))
+        let owner = query.optional("owner", .word(CatalogueOwner.self))
+        try query.finish()
+        return try await exchange.page(
+            store.models(
+                visibleTo: exchange.organization, provider: provider, isOwn: owner.map { $0 == .organization }, filter, listing)
+        ) {
             $0.write(&$1)
         }
     }
@@ -82,13 +89,12 @@ extension API {
 
     @Sendable func listPrices(_ exchange: Exchange) async throws -> Response {
         var query = try exchange.query()
-        let cursor = PageQuery.cursor(&query, PriceKind.self)
-        let limit = PageQuery.limit(&query)
+        let listing: Listing<PriceRecord, PriceID> = PageQuery.listing(&query, PriceRecord.orders)
         let model = query.optional("model", .text(1...200))
         let at = query.optional("at", .instant) ?? exchange.now
         try query.finish()
         let page = try await store.prices(
-            visibleTo: exchange.organization, model: model, at: at, after: cursor ?? .first, limit: limit)
+            visibleTo: exchange.organization, model: model, at: at, listing)
         return try exchange.page(page) { $0.write(&$1) }
     }
 
@@ -96,6 +102,11 @@ extension API {
         let price = try await store.price(exchange.id(PriceKind.self), visibleTo: exchange.organization)
         return .json { price.write(&$0) }
     }
+}
+
+/// Whose a model is.
+enum CatalogueOwner: String, CaseIterable {
+    case organization, platform
 }
 
 extension ModelRecord {

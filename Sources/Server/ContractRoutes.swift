@@ -27,12 +27,10 @@ extension API {
 
     @Sendable func listPriceProposals(_ exchange: Exchange) async throws -> Response {
         var query = try exchange.query()
-        let (cursor, limit) = (PageQuery.cursor(&query, PriceProposalKind.self), PageQuery.limit(&query))
+        let listing: Listing<PriceProposal, PriceProposalID> = PageQuery.listing(&query, PriceProposal.orders, isNewestFirst: true)
         let state = query.optional("state", .word(PriceProposal.State.self)) ?? .proposed
         try query.finish()
-        return try await exchange.page(
-            store.priceProposals(of: exchange.organization, state: state, before: cursor ?? .last, limit: limit)
-        ) { $0.write(&$1) }
+        return try await exchange.page(store.priceProposals(of: exchange.organization, state: state, listing)) { $0.write(&$1) }
     }
 
     @Sendable func approvePriceProposal(_ exchange: Exchange) async throws -> Response { try await decide(true, exchange) }

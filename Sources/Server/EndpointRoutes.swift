@@ -23,8 +23,11 @@ extension API {
     }
 
     @Sendable func listEndpoints(_ exchange: Exchange) async throws -> Response {
-        let page = try exchange.page(EndpointKind.self)
-        return try await exchange.page(store.endpoints(of: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) {
+        var query = try exchange.query()
+        let (filter, listing) = (PageQuery.filter(&query), PageQuery.listing(&query, EndpointRecord.orders) as Listing<_, EndpointID>)
+        let kind = query.optional("kind", .word(EndpointCredentials.Kind.self))
+        try query.finish()
+        return try await exchange.page(store.endpoints(of: exchange.organization, kind: kind, filter, listing)) {
             $0.write(&$1)
         }
     }

@@ -27,7 +27,7 @@ extension API {
             let tag = "\"\(file.hash)\""
             headers[.eTag] = tag
             headers[.acceptRanges] = "bytes"
-            if asked[.ifNoneMatch] == tag { return Response(status: .notModified, headers: headers) }
+            if let known = asked[.ifNoneMatch], Self.names(known, tag) { return Response(status: .notModified, headers: headers) }
             if let range = asked[.range], asked[.ifRange].map({ $0 == tag }) ?? true {
                 part = try ByteRange(range, of: file.byteCount)
                 headers[.contentRange] = part.map { "bytes \($0.first)-\($0.last)/\(file.byteCount)" }
@@ -76,6 +76,14 @@ extension API {
             }
         }
         if let gzip { try await writer.write(ByteBuffer(bytes: gzip.compress([], isLast: true))) }
+    }
+
+    /// Whether a list of tags has this one, weak or strong (RFC 9110 §13.1.2): compressed or not, the file is known.
+    private static func names(_ known: String, _ tag: String) -> Bool {
+        known.split(separator: ",").contains { one in
+            let one = one.trimmingPrefix { $0 == " " }
+            return one == "*" || one == tag || one == "W/\(tag)"
+        }
     }
 
     /// Whether `gzip` is among the codings, and not with a weight of 0 (RFC 9110 §12.5.3).

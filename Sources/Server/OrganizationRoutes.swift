@@ -25,8 +25,11 @@ extension API {
     }
 
     @Sendable func listOrganizations(_ exchange: Exchange) async throws -> Response {
-        let page = try exchange.page(OrganizationKind.self)
-        return try await exchange.page(store.organizations(after: page.cursor ?? .first, limit: page.limit)) { $0.write(&$1) }
+        var query = try exchange.query()
+        let filter = ListFilter(namePrefix: PageQuery.namePrefix(&query))
+        let listing: Listing<OrganizationRecord, OrganizationID> = PageQuery.listing(&query, OrganizationRecord.orders)
+        try query.finish()
+        return try await exchange.page(store.organizations(filter, listing)) { $0.write(&$1) }
     }
 
     @Sendable func readOrganization(_ exchange: Exchange) async throws -> Response {

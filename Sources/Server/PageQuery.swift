@@ -4,9 +4,10 @@ import Budgets
 import Crypto
 import Hummingbird
 import JSON
+import Postgres
 import Store
 
-/// `limit` and `cursor` of a list's query.
+/// What every list's query may say.
 enum PageQuery {
     static let defaultLimit: Int64 = 50
     static let maximumLimit: Int64 = 200
@@ -15,9 +16,67 @@ enum PageQuery {
         Int(query.optional("limit", .digits(1...maximumLimit)) ?? defaultLimit)
     }
 
-    /// Where the page starts: after this id, or at the beginning.
-    static func cursor<Kind: IDKind>(_ query: inout FieldReader, _ kind: Kind.Type) -> ID<Kind>? {
-        query.optional("cursor", .text("a cursor from this list", placeholder: ID(high: 0, low: 0)) { ID<Kind>($0) })
+    /// `sort`, `cursor` and `limit`: which page of a list is wanted, and in which order.
+    /// - Parameter isNewestFirst: how the list comes when nobody says otherwise.
+    static func listing<Item, Position: PostgresEncodable & LosslessStringConvertible & Hashable & Sendable>(
+        _ query: inout FieldReader, _ orders: [ListOrder<Item>], isNewestFirst: Bool = false
+    ) -> Listing<Item, Position> {
+        let asked = query.optional("sort", .sort(orders.map(\.name)))
+        let order = orders.first { $0.name == asked?.name } ?? orders[0]
+        let place = query.optional("cursor", FieldRule<ListPlace<Position>?>.place(of: order)) ?? nil
+        return Listing(order, isDescending: asked?.isDescending ?? isNewestFirst, after: place, limit: limit(&query))
+    }
+
+    /// `archived` and `name_prefix`, by which most lists can be narrowed.
+    static func filter(_ query: inout FieldReader) -> ListFilter {
+        ListFilter(isArchived: query.optional("archived", .flag) ?? false, namePrefix: namePrefix(&query))
+    }
+
+    static func namePrefix(_ query: inout FieldReader) -> String? { query.optional("name_prefix", .text(1...200)) }
+}
+
+/// `name`, or `-name` for the other way round.
+struct Sort: Sendable {
+    let name: String
+    let isDescending: Bool
+}
+
+extension FieldRule where Value == Sort {
+    fileprivate static func sort(_ names: [String]) -> FieldRule {
+        let words = names.flatMap { [$0, "-" + $0] }.joined(separator: ", ")
+        return text("one of \(words)", placeholder: Sort(name: "", isDescending: false)) { text in
+            let sort = Sort(name: text.hasPrefix("-") ? String(text.dropFirst()) : text, isDescending: text.hasPrefix("-"))
+            return names.contains(sort.name) ? sort : nil
+        }
+    }
+}
+
+extension FieldRule where Value == Bool {
+    /// A truth in the text of a query parameter.
+    static var flag: FieldRule {
+        text("true or false", placeholder: false) { $0 == "true" ? true : $0 == "false" ? false : nil }
+    }
+}
+
+extension FieldRule {
+    /// A position, and before it a key where the order has one: `position key`.
+    fileprivate static func place<Item, Position: LosslessStringConvertible & Hashable & Sendable>(
+        of order: ListOrder<Item>
+    ) -> FieldRule where Value == ListPlace<Position>? {
+        text("a cursor from this list", placeholder: nil) { text in
+            let parts = text.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
+            guard !text.utf8.contains(0), let position = Position(String(parts[0])) else { return nil }
+            guard parts.count == 2 else { return .some(ListPlace(key: nil, position: position)) }
+            return order.parse(String(parts[1])).map { .some(ListPlace(key: $0, position: position)) }
+        }
+    }
+}
+
+extension Reach {
+    /// The teams whose things a list shows: those that are reached, and of them only `team` if one is named; nil: all.
+    func teams(_ team: TeamID?) -> [TeamID]? {
+        guard let team else { return teams }
+        return covers(team) ? [team] : []
     }
 }
 
@@ -65,17 +124,11 @@ extension Exchange {
         return ([organization.description, request.uri.path] + filters).joined(separator: "\n")
     }
 
-    /// The query of a list by ids, with no other parameters.
-    func page<Kind: IDKind>(_ kind: Kind.Type) throws(Problem) -> (cursor: ID<Kind>?, limit: Int) {
-        var query = try query()
-        let page = (cursor: PageQuery.cursor(&query, kind), limit: PageQuery.limit(&query))
-        try query.finish()
-        return page
-    }
-
-    /// The answer with a page of a list by ids.
-    func page<Item, Kind: IDKind>(_ page: Page<Item, ID<Kind>>, _ write: (Item, inout JSONWriter) -> Void) throws(Problem) -> Response {
-        try self.page(page.items, next: page.next?.description, write)
+    /// The answer with a page of a list.
+    func page<Item, Position: LosslessStringConvertible>(
+        _ page: Page<Item, ListPlace<Position>>, _ write: (Item, inout JSONWriter) -> Void
+    ) throws(Problem) -> Response {
+        try self.page(page.items, next: page.next.map { "\($0.position)" + ($0.key.map { " \($0)" } ?? "") }, write)
     }
 
     /// - Parameter next: The place where the next page starts, as the list's `cursor` is read; nil when this is the last one.

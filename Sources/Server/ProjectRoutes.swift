@@ -37,10 +37,15 @@ extension API {
     }
 
     @Sendable func listProjects(_ exchange: Exchange) async throws -> Response {
-        let page = try exchange.page(ProjectKind.self)
+        var query = try exchange.query()
+        let (filter, listing) = (PageQuery.filter(&query), PageQuery.listing(&query, ProjectRecord.orders) as Listing<_, ProjectID>)
+        let team = query.optional("team", .id(TeamKind.self))
+        let tier = query.optional("tier", .id(TierKind.self))
+        let isSuspended = query.optional("suspended", .flag)
+        try query.finish()
         return try await exchange.page(
             store.projects(
-                of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
+                of: exchange.organization, teams: exchange.reach.teams(team), tier: tier, isSuspended: isSuspended, filter, listing)
         ) {
             $0.write(&$1, at: exchange.now)
         }

@@ -46,13 +46,14 @@ extension API {
     /// Where who decides finds what waits: `?state=requested`.
     @Sendable func listReallocations(_ exchange: Exchange) async throws -> Response {
         var query = try exchange.query()
-        let (cursor, limit) = (PageQuery.cursor(&query, ReallocationKind.self), PageQuery.limit(&query))
+        let listing: Listing<ReallocationRecord, ReallocationID> = PageQuery.listing(
+            &query, ReallocationRecord.orders, isNewestFirst: true)
         let filter = ReallocationFilter(
             budget: query.optional("budget", .id(BudgetKind.self)), state: query.optional("state", .word(ReallocationState.self))?.rawValue,
-            teams: exchange.reach.teams)
+            teams: exchange.reach.teams(query.optional("team", .id(TeamKind.self))))
         try query.finish()
         return try await exchange.page(
-            store.reallocations(of: exchange.organization, filter, at: exchange.now, before: cursor ?? .last, limit: limit)
+            store.reallocations(of: exchange.organization, filter, at: exchange.now, listing)
         ) { $0.write(&$1) }
     }
 

@@ -9,11 +9,10 @@ extension API {
     /// Months that were proposed or closed, the youngest first.
     @Sendable func listStatements(_ exchange: Exchange) async throws -> Response {
         var query = try exchange.query()
-        let cursor = query.optional("cursor", .monthCursor)
-        let limit = PageQuery.limit(&query)
+        let listing: Listing<StatementRecord, String> = PageQuery.listing(&query, StatementRecord.orders, isNewestFirst: true)
+        let state = query.optional("state", .word(StatementState.self))
         try query.finish()
-        let page = try await store.statements(of: exchange.organization, before: cursor, limit: limit)
-        return try exchange.page(page.items, next: page.next?.description) { $0.write(&$1) }
+        return try await exchange.page(store.statements(of: exchange.organization, state: state, listing)) { $0.write(&$1) }
     }
 
     @Sendable func readStatement(_ exchange: Exchange) async throws -> Response {
@@ -91,9 +90,4 @@ extension Exchange {
         guard let month = parameters.get("month").flatMap({ StatementMonth($0) }) else { throw Problem(.notFound) }
         return month
     }
-}
-
-extension FieldRule where Value == StatementMonth {
-    /// Where a list of months goes on.
-    fileprivate static var monthCursor: FieldRule { text("a cursor from this list", placeholder: .last) { StatementMonth($0) } }
 }

@@ -15,9 +15,11 @@ extension API {
     }
 
     @Sendable func listTeams(_ exchange: Exchange) async throws -> Response {
-        let page = try exchange.page(TeamKind.self)
+        var query = try exchange.query()
+        let (filter, listing) = (PageQuery.filter(&query), PageQuery.listing(&query, TeamRecord.orders) as Listing<_, TeamID>)
+        try query.finish()
         return try await exchange.page(
-            store.teams(of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
+            store.teams(of: exchange.organization, teams: exchange.reach.teams, filter, listing)
         ) { $0.write(&$1, at: exchange.now) }
     }
 

@@ -35,9 +35,11 @@ extension API {
     }
 
     @Sendable func listTiers(_ exchange: Exchange) async throws -> Response {
-        let page = try exchange.page(TierKind.self)
+        var query = try exchange.query()
+        let (filter, listing) = (PageQuery.filter(&query), PageQuery.listing(&query, TierRecord.orders) as Listing<_, TierID>)
+        try query.finish()
         let today = try await store.modelsByTier(of: exchange.organization)
-        return try await exchange.page(store.tiers(of: exchange.organization, after: page.cursor ?? .first, limit: page.limit)) {
+        return try await exchange.page(store.tiers(of: exchange.organization, filter, listing)) {
             $0.write(resolvingTo: today[$0.id], &$1)
         }
     }

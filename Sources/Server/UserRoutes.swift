@@ -20,10 +20,12 @@ extension API {
     }
 
     @Sendable func listUsers(_ exchange: Exchange) async throws -> Response {
-        let page = try exchange.page(UserKind.self)
+        var query = try exchange.query()
+        let (filter, listing) = (PageQuery.filter(&query), PageQuery.listing(&query, UserRecord.orders) as Listing<_, UserID>)
+        let team = query.optional("team", .id(TeamKind.self))
+        try query.finish()
         return try await exchange.page(
-            store.users(
-                of: exchange.organization, teams: exchange.reach.teams, after: page.cursor ?? .first, limit: page.limit)
+            store.users(of: exchange.organization, teams: exchange.reach.teams(team), filter, listing)
         ) { $0.write(&$1) }
     }
 

@@ -74,6 +74,27 @@ public struct NewAPIKey: Sendable {
     }
 }
 
+/// Which API keys a list shows; nil: all.
+public struct APIKeyFilter: Sendable {
+    /// Whether one still opens anything.
+    public enum State: String, Sendable, CaseIterable {
+        case active, expired, revoked
+    }
+
+    public var project: ProjectID?
+    public var user: UserID?
+    public var state: State?
+    /// How names begin, in large or small letters.
+    public var namePrefix: String?
+
+    public init(project: ProjectID? = nil, user: UserID? = nil, state: State? = nil, namePrefix: String? = nil) {
+        self.project = project
+        self.user = user
+        self.state = state
+        self.namePrefix = namePrefix
+    }
+}
+
 extension Store {
     /// - Parameter allowed: sees the key as it would be, and throws to undo it.
     public func createAPIKey(
@@ -101,8 +122,9 @@ extension Store {
     /// Revoked keys too: who had access is part of the record.
     /// - Parameter teams: only keys of these teams' projects, with roles on them or of their users; nil for all.
     public func apiKeys(
-        of organization: OrganizationID, teams: [TeamID]?, after: APIKeyID, limit: Int
-    ) async throws -> Page<APIKeyRecord, APIKeyID> {
+        of organization: OrganizationID, teams: [TeamID]?, _ filter: APIKeyFilter, at now: Instant,
+        _ listing: Listing<APIKeyRecord, APIKeyID>
+    ) async throws -> Page<APIKeyRecord, ListPlace<APIKeyID>> {
         try await read { connection in
             let result = try connection.query(
                 """
@@ -112,13 +134,18 @@ extension Store {
                 LEFT JOIN api_key_uses AS l ON l.organization_id = k.organization_id AND l.api_key_id = k.id
                 LEFT JOIN users AS u ON u.organization_id = k.organization_id AND u.id = k.user_id
                 LEFT JOIN projects AS p ON p.organization_id = k.organization_id AND p.id = k.project_id
-                WHERE k.organization_id = \(organization) AND k.id > \(after)
+                WHERE k.organization_id = \(organization) AND \(list: [listing.isAfter("k.id")])
+                  AND (\(filter.project) IS NULL OR k.project_id = \(filter.project))
+                  AND (\(filter.user) IS NULL OR k.user_id = \(filter.user))
+                  AND (\(filter.namePrefix) IS NULL OR starts_with(lower(k.name), lower(\(filter.namePrefix))))
+                  AND (\(filter.state?.rawValue) IS NULL OR \(filter.state?.rawValue) =
+                       CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked' WHEN k.expires_at <= \(now) THEN 'expired' ELSE 'active' END)
                   AND (\(teams) IS NULL OR k.team_id = ANY (\(teams)) OR p.team_id = ANY (\(teams))
                        OR EXISTS (SELECT FROM user_teams AS t WHERE t.organization_id = k.organization_id AND t.user_id = k.user_id
                                   AND t.team_id = ANY (\(teams))))
-                ORDER BY k.id LIMIT \(limit + 1)
+                ORDER BY \(list: [listing.ordering("k.id")]) LIMIT \(listing.limit + 1)
                 """)
-            return Page(try result.rows.map(APIKeyRecord.init), limit: limit, cursor: \.id)
+            return listing.page(try result.rows.map(APIKeyRecord.init)) { $0.id }
         }
     }
 

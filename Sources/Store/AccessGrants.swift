@@ -27,14 +27,13 @@ extension Store {
         try await read { connection in try Store.accessGrant(id, of: organization, at: now, connection) }
     }
 
-    /// The newest first.
     public func accessGrants(
-        of organization: OrganizationID, _ filter: AccessFilter, at now: Instant, before: AccessGrantID, limit: Int
-    ) async throws -> Page<AccessGrantRecord, AccessGrantID> {
+        of organization: OrganizationID, _ filter: AccessFilter, at now: Instant, _ listing: Listing<AccessGrantRecord, AccessGrantID>
+    ) async throws -> Page<AccessGrantRecord, ListPlace<AccessGrantID>> {
         try await read { connection in
             let result = try connection.query(
-                Store.accessGrantQuery(organization, nil, filter, at: now, before: before, limit: limit + 1))
-            return Page(try result.rows.map(AccessGrantRecord.init), limit: limit, cursor: \.id)
+                Store.accessGrantQuery(organization, nil, filter, at: now, listing))
+            return listing.page(try result.rows.map(AccessGrantRecord.init)) { $0.id }
         }
     }
 
@@ -53,14 +52,15 @@ extension Store {
     private static func accessGrant(
         _ id: AccessGrantID, of organization: OrganizationID, at now: Instant, _ connection: isolated PostgresConnection
     ) throws -> AccessGrantRecord {
-        let result = try connection.query(accessGrantQuery(organization, id, AccessFilter(), at: now, before: .last, limit: 1))
+        let result = try connection.query(accessGrantQuery(organization, id, AccessFilter(), at: now, .one))
         guard let row = result.rows.first else { throw AdminRefusal.notFound }
         return try AccessGrantRecord(row)
     }
 
     /// The one query for a grant and for lists of them: what state one is in follows from its facts and the time.
     private static func accessGrantQuery(
-        _ organization: OrganizationID, _ id: AccessGrantID?, _ filter: AccessFilter, at now: Instant, before: AccessGrantID, limit: Int
+        _ organization: OrganizationID, _ id: AccessGrantID?, _ filter: AccessFilter, at now: Instant,
+        _ listing: Listing<AccessGrantRecord, AccessGrantID>
     ) -> Query {
         """
         SELECT id, access_request_id, project_id, tier_id, model, granted_at, ends_at, revoked_at, state
@@ -68,10 +68,10 @@ extension Store {
             SELECT g.*, p.team_id, CASE WHEN g.revoked_at IS NOT NULL THEN 'revoked' WHEN g.ends_at <= \(now) THEN 'expired'
                                         ELSE 'active' END AS state
             FROM access_grants AS g JOIN projects AS p ON p.organization_id = g.organization_id AND p.id = g.project_id
-            WHERE g.organization_id = \(organization) AND g.id < \(before) AND (\(id) IS NULL OR g.id = \(id))
+            WHERE g.organization_id = \(organization) AND \(list: [listing.isAfter("g.id")]) AND (\(id) IS NULL OR g.id = \(id))
               AND (\(filter.project) IS NULL OR g.project_id = \(filter.project))) AS facts
         WHERE (\(filter.state) IS NULL OR state = \(filter.state)) AND (\(filter.teams) IS NULL OR team_id = ANY (\(filter.teams)))
-        ORDER BY id DESC LIMIT \(limit)
+        ORDER BY \(list: [listing.ordering("id")]) LIMIT \(listing.limit + 1)
         """
     }
 }

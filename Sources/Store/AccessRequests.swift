@@ -76,28 +76,28 @@ extension Store {
         try await read { connection in try Store.accessRequest(id, of: organization, at: now, connection) }
     }
 
-    /// The newest first.
     public func accessRequests(
-        of organization: OrganizationID, _ filter: AccessFilter, at now: Instant, before: AccessRequestID, limit: Int
-    ) async throws -> Page<AccessRequestRecord, AccessRequestID> {
+        of organization: OrganizationID, _ filter: AccessFilter, at now: Instant, _ listing: Listing<AccessRequestRecord, AccessRequestID>
+    ) async throws -> Page<AccessRequestRecord, ListPlace<AccessRequestID>> {
         try await read { connection in
             let result = try connection.query(
-                Store.accessRequestQuery(organization, nil, filter, at: now, before: before, limit: limit + 1))
-            return Page(try result.rows.map(AccessRequestRecord.init), limit: limit, cursor: \.id)
+                Store.accessRequestQuery(organization, nil, filter, at: now, listing))
+            return listing.page(try result.rows.map(AccessRequestRecord.init)) { $0.id }
         }
     }
 
     static func accessRequest(
         _ id: AccessRequestID, of organization: OrganizationID, at now: Instant, _ connection: isolated PostgresConnection
     ) throws -> AccessRequestRecord {
-        let result = try connection.query(Store.accessRequestQuery(organization, id, AccessFilter(), at: now, before: .last, limit: 1))
+        let result = try connection.query(Store.accessRequestQuery(organization, id, AccessFilter(), at: now, .one))
         guard let row = result.rows.first else { throw AdminRefusal.notFound }
         return try AccessRequestRecord(row)
     }
 
     /// The one query for a request and for lists of them: what state one is in follows from its facts and the time.
     private static func accessRequestQuery(
-        _ organization: OrganizationID, _ id: AccessRequestID?, _ filter: AccessFilter, at now: Instant, before: AccessRequestID, limit: Int
+        _ organization: OrganizationID, _ id: AccessRequestID?, _ filter: AccessFilter, at now: Instant,
+        _ listing: Listing<AccessRequestRecord, AccessRequestID>
     ) -> Query {
         """
         SELECT id, project_id, team_id, tier_id, model, reason, ends_at, approval, requested_by, requester_rank, requested_at, state,
@@ -108,10 +108,10 @@ extension Store {
             FROM access_requests AS r
             JOIN projects AS p ON p.organization_id = r.organization_id AND p.id = r.project_id
             LEFT JOIN access_grants AS g ON g.organization_id = r.organization_id AND g.access_request_id = r.id
-            WHERE r.organization_id = \(organization) AND r.id < \(before) AND (\(id) IS NULL OR r.id = \(id))
+            WHERE r.organization_id = \(organization) AND \(list: [listing.isAfter("r.id")]) AND (\(id) IS NULL OR r.id = \(id))
               AND (\(filter.project) IS NULL OR r.project_id = \(filter.project))) AS facts
         WHERE (\(filter.state) IS NULL OR state = \(filter.state)) AND (\(filter.teams) IS NULL OR team_id = ANY (\(filter.teams)))
-        ORDER BY id DESC LIMIT \(limit)
+        ORDER BY \(list: [listing.ordering("id")]) LIMIT \(listing.limit + 1)
         """
     }
 }

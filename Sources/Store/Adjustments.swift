@@ -106,21 +106,22 @@ extension Store {
         try await read { connection in try Adjustments.read(id, organization, connection) }
     }
 
-    /// The newest first.
     public func adjustments(
-        of organization: OrganizationID, state: AdjustmentRecord.State?, before: AdjustmentID, limit: Int
-    ) async throws -> Page<AdjustmentRecord, AdjustmentID> {
+        of organization: OrganizationID, state: AdjustmentRecord.State?, project: ProjectID? = nil,
+        _ listing: Listing<AdjustmentRecord, AdjustmentID>
+    ) async throws -> Page<AdjustmentRecord, ListPlace<AdjustmentID>> {
         try await read { connection in
             let result = try connection.query(
                 """
                 SELECT id, kind, project_id, feature, amount, reason, occurred_at, reverses_id, requested_by, requester_rank, requested_at,
                        state, decided_by, decided_at, decision_reason
                 FROM adjustments
-                WHERE organization_id = \(organization) AND id < \(before)
+                WHERE organization_id = \(organization) AND \(list: [listing.isAfter("id")])
+                  AND (\(project) IS NULL OR project_id = \(project))
                   AND (\(state?.rawValue)::text IS NULL OR state = \(state?.rawValue))
-                ORDER BY id DESC LIMIT \(limit + 1)
+                ORDER BY \(list: [listing.ordering("id")]) LIMIT \(listing.limit + 1)
                 """)
-            return Page(try result.rows.map(AdjustmentRecord.init), limit: limit, cursor: \.id)
+            return listing.page(try result.rows.map(AdjustmentRecord.init)) { $0.id }
         }
     }
 

@@ -53,23 +53,27 @@ public struct DeliveryRecord: Sendable {
 }
 
 extension Store {
-    /// The newest first.
-    /// - Parameter teams: only alerts of these teams' budgets and their projects'; nil for all.
+    /// - Parameters:
+    ///   - teams: only alerts of these teams' budgets and their projects'; nil for all.
+    ///   - isRecovered: only those that are over, or only those that are not; nil for both.
     public func alerts(
-        of organization: OrganizationID, teams: [TeamID]?, before: AlertID, limit: Int
-    ) async throws -> Page<AlertRecord, AlertID> {
+        of organization: OrganizationID, teams: [TeamID]?, budget: BudgetID? = nil, isRecovered: Bool? = nil,
+        _ listing: Listing<AlertRecord, AlertID>
+    ) async throws -> Page<AlertRecord, ListPlace<AlertID>> {
         try await read { connection in
             let result = try connection.query(
                 """
                 SELECT a.id, a.budget_id, b.name, b.unit, a.subject, a.period_start, a.limit_version, a.threshold, a.threshold_amount,
                        a.settled, a.amount, a.event_id, a.created_at, a.recovered_at
                 FROM alerts AS a JOIN budgets AS b ON b.organization_id = a.organization_id AND b.id = a.budget_id
-                WHERE a.organization_id = \(organization) AND a.id < \(before)
+                WHERE a.organization_id = \(organization) AND \(list: [listing.isAfter("a.id")])
+                  AND (\(budget) IS NULL OR a.budget_id = \(budget))
+                  AND (\(isRecovered) IS NULL OR (a.recovered_at IS NOT NULL) = \(isRecovered))
                   AND (\(teams) IS NULL OR b.team_id = ANY (\(teams)) OR b.project_id IN (
                            SELECT id FROM projects WHERE organization_id = \(organization) AND team_id = ANY (\(teams))))
-                ORDER BY a.id DESC LIMIT \(limit + 1)
+                ORDER BY \(list: [listing.ordering("a.id")]) LIMIT \(listing.limit + 1)
                 """)
-            return Page(try result.rows.map(AlertRecord.init), limit: limit, cursor: \.id)
+            return listing.page(try result.rows.map(AlertRecord.init)) { $0.id }
         }
     }
 

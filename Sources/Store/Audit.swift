@@ -50,24 +50,24 @@ public struct AuditFilter: Hashable, Sendable {
 }
 
 extension Store {
-    /// Those between two sequences, both exclusive; the newest first.
+    /// Those between two sequences, both exclusive.
     public func auditEvents(
-        of organization: OrganizationID, _ filter: AuditFilter = AuditFilter(), after: Int64 = 0, before: Int64 = .max,
-        limit: Int
-    ) async throws -> Page<AuditRecord, Int64> {
+        of organization: OrganizationID, _ filter: AuditFilter, after: Int64 = 0, before: Int64 = .max,
+        _ listing: Listing<AuditRecord, Int64>
+    ) async throws -> Page<AuditRecord, ListPlace<Int64>> {
         try await read { connection in
             let result = try connection.query(
                 """
                 SELECT sequence, occurred_at, action, target, actor, api_key_id, request_id, before, after, audit_content(e),
                        previous_hash, hash
                 FROM audit_events AS e
-                WHERE organization_id = \(organization) AND sequence > \(after) AND sequence < \(before)
+                WHERE organization_id = \(organization) AND sequence > \(after) AND sequence < \(before) AND \(list: [listing.isAfter("sequence")])
                   AND (\(filter.action) IS NULL OR action = \(filter.action)) AND (\(filter.target) IS NULL OR target = \(filter.target))
                   AND (\(filter.actor) IS NULL OR actor = \(filter.actor))
                   AND (\(filter.from) IS NULL OR occurred_at >= \(filter.from)) AND (\(filter.to) IS NULL OR occurred_at < \(filter.to))
-                ORDER BY sequence DESC LIMIT \(limit + 1)
+                ORDER BY \(list: [listing.ordering("sequence")]) LIMIT \(listing.limit + 1)
                 """)
-            return Page(try result.rows.map(AuditRecord.init), limit: limit, cursor: \.sequence)
+            return listing.page(try result.rows.map(AuditRecord.init)) { $0.sequence }
         }
     }
 }

@@ -1,6 +1,6 @@
 /// What a budget's limit was, when and by whom; and by how much less than what is committed it may be now.
 public import Budgets
-import Postgres
+public import Postgres
 
 public struct BudgetLimitRecord: Sendable {
     public let version: Int64
@@ -20,20 +20,20 @@ public struct BudgetLimitRecord: Sendable {
 }
 
 extension Store {
-    /// The versions of a budget's limit before one, the newest first, with the budget's unit.
+    /// The versions of a budget's limit, with the budget's unit.
     public func limits(
-        of id: BudgetID, in organization: OrganizationID, before: Int64?, limit: Int
-    ) async throws -> (unit: BudgetUnit, page: Page<BudgetLimitRecord, Int64>) {
+        of id: BudgetID, in organization: OrganizationID, _ listing: Listing<BudgetLimitRecord, Int64>
+    ) async throws -> (unit: BudgetUnit, page: Page<BudgetLimitRecord, ListPlace<Int64>>) {
         try await read { connection in
             let budget = try Store.budget(id, of: organization, connection)
             let result = try connection.query(
                 """
                 SELECT l.limit_version, l.amount, l.thresholds, l.set_at, l.set_by, k.name, l.period_start
                 FROM budget_limits AS l LEFT JOIN api_keys AS k ON k.organization_id = l.organization_id AND k.id = l.set_by
-                WHERE l.organization_id = \(organization) AND l.budget_id = \(id) AND l.limit_version < \(before ?? .max)
-                ORDER BY l.limit_version DESC LIMIT \(limit + 1)
+                WHERE l.organization_id = \(organization) AND l.budget_id = \(id) AND \(list: [listing.isAfter("l.limit_version")])
+                ORDER BY \(list: [listing.ordering("l.limit_version")]) LIMIT \(listing.limit + 1)
                 """)
-            return (budget.unit, Page(try result.rows.map(BudgetLimitRecord.init), limit: limit, cursor: \.version))
+            return (budget.unit, listing.page(try result.rows.map(BudgetLimitRecord.init)) { $0.version })
         }
     }
 

@@ -140,8 +140,9 @@ extension Store {
 
     /// - Parameter teams: only the budgets of these and of their projects; nil for all.
     public func budgets(
-        of organization: OrganizationID, teams: [TeamID]?, after: BudgetID, limit: Int
-    ) async throws -> Page<BudgetRecord, BudgetID> {
+        of organization: OrganizationID, teams: [TeamID]?, project: ProjectID? = nil, unit: BudgetUnit? = nil, period: Period? = nil,
+        _ filter: ListFilter, _ listing: Listing<BudgetRecord, BudgetID>
+    ) async throws -> Page<BudgetRecord, ListPlace<BudgetID>> {
         try await read { connection in
             let result = try connection.query(
                 """
@@ -150,12 +151,14 @@ extension Store {
                        created_at, archived_at,
                        threshold_amounts
                 FROM budgets
-                WHERE organization_id = \(organization) AND id > \(after) AND archived_at IS NULL
+                WHERE organization_id = \(organization) AND \(list: [listing.isAfter("id")]) AND \(list: [filter.holds])
+                  AND (\(project) IS NULL OR project_id = \(project)) AND (\(unit?.rawValue) IS NULL OR unit = \(unit?.rawValue))
+                  AND (\(period?.rawValue) IS NULL OR period = \(period?.rawValue))
                   AND (\(teams) IS NULL OR team_id = ANY (\(teams)) OR project_id IN (
                            SELECT id FROM projects WHERE organization_id = \(organization) AND team_id = ANY (\(teams))))
-                ORDER BY id LIMIT \(limit + 1)
+                ORDER BY \(list: [listing.ordering("id")]) LIMIT \(listing.limit + 1)
                 """)
-            return Page(try result.rows.map(BudgetRecord.init), limit: limit, cursor: \.id)
+            return listing.page(try result.rows.map(BudgetRecord.init)) { $0.id }
         }
     }
 

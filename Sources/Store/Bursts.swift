@@ -119,29 +119,29 @@ extension Store {
         try await read { connection in try Store.burst(id, of: organization, at: now, connection) }
     }
 
-    /// The newest first.
     public func bursts(
-        of organization: OrganizationID, _ filter: BurstFilter, at now: Instant, before: BurstID, limit: Int
-    ) async throws -> Page<BurstRecord, BurstID> {
+        of organization: OrganizationID, _ filter: BurstFilter, at now: Instant, _ listing: Listing<BurstRecord, BurstID>
+    ) async throws -> Page<BurstRecord, ListPlace<BurstID>> {
         try await read { connection in
             if let budget = filter.budget { _ = try Store.budget(budget, of: organization, connection) }
             let result = try connection.query(
-                Store.burstQuery(organization, nil, filter, at: now, before: before, limit: limit + 1))
-            return Page(try result.rows.map(BurstRecord.init), limit: limit, cursor: \.id)
+                Store.burstQuery(organization, nil, filter, at: now, listing))
+            return listing.page(try result.rows.map(BurstRecord.init)) { $0.id }
         }
     }
 
     static func burst(
         _ id: BurstID, of organization: OrganizationID, at now: Instant, _ connection: isolated PostgresConnection
     ) throws -> BurstRecord {
-        let result = try connection.query(Store.burstQuery(organization, id, BurstFilter(), at: now, before: .last, limit: 1))
+        let result = try connection.query(Store.burstQuery(organization, id, BurstFilter(), at: now, .one))
         guard let row = result.rows.first else { throw AdminRefusal.notFound }
         return try BurstRecord(row)
     }
 
     /// The one query for a burst and for lists of them: what state one is in follows from its facts and the time.
     private static func burstQuery(
-        _ organization: OrganizationID, _ id: BurstID?, _ filter: BurstFilter, at now: Instant, before: BurstID, limit: Int
+        _ organization: OrganizationID, _ id: BurstID?, _ filter: BurstFilter, at now: Instant,
+        _ listing: Listing<BurstRecord, BurstID>
     ) -> Query {
         """
         SELECT id, budget_id, name, unit, team_id, project_id, owning_team, amount, match, starts_at, ends_at, reason, requested_by,
@@ -161,10 +161,10 @@ extension Store {
             FROM bursts AS b
             JOIN budgets AS g ON g.organization_id = b.organization_id AND g.id = b.budget_id
             LEFT JOIN projects AS p ON p.organization_id = g.organization_id AND p.id = g.project_id
-            WHERE b.organization_id = \(organization) AND b.id < \(before) AND (\(id) IS NULL OR b.id = \(id))
+            WHERE b.organization_id = \(organization) AND \(list: [listing.isAfter("b.id")]) AND (\(id) IS NULL OR b.id = \(id))
               AND (\(filter.budget) IS NULL OR b.budget_id = \(filter.budget))) AS facts
         WHERE (\(filter.state) IS NULL OR state = \(filter.state)) AND (\(filter.teams) IS NULL OR owning_team = ANY (\(filter.teams)))
-        ORDER BY id DESC LIMIT \(limit)
+        ORDER BY \(list: [listing.ordering("id")]) LIMIT \(listing.limit + 1)
         """
     }
 }

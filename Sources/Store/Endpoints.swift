@@ -97,17 +97,20 @@ extension Store {
     }
 
     public func endpoints(
-        of organization: OrganizationID, after: EndpointID, limit: Int
-    ) async throws -> Page<EndpointRecord, EndpointID> {
+        of organization: OrganizationID, kind: EndpointCredentials.Kind? = nil, _ filter: ListFilter,
+        _ listing: Listing<EndpointRecord, EndpointID>
+    ) async throws -> Page<EndpointRecord, ListPlace<EndpointID>> {
         try await read { connection in
             let result = try connection.query(
                 """
                 SELECT id, name, kind, events, about, min_percent, min_severity, rate_per_minute, is_paused, is_enabled, disabled_reason,
                        failures, failing_since, last_success_at, last_failure_at, revision, created_at, archived_at
-                FROM endpoints WHERE organization_id = \(organization) AND id > \(after) AND archived_at IS NULL
-                ORDER BY id LIMIT \(limit + 1)
+                FROM endpoints
+                WHERE organization_id = \(organization) AND \(list: [listing.isAfter("id")]) AND \(list: [filter.holds])
+                  AND (\(kind?.rawValue) IS NULL OR kind = \(kind?.rawValue))
+                ORDER BY \(list: [listing.ordering("id")]) LIMIT \(listing.limit + 1)
                 """)
-            return Page(try result.rows.map(EndpointRecord.init), limit: limit, cursor: \.id)
+            return listing.page(try result.rows.map(EndpointRecord.init)) { $0.id }
         }
     }
 

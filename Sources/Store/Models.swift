@@ -60,20 +60,27 @@ extension Store {
     }
 
     /// What the organization can name in a call: its own models and those of the platform that it does not hide.
-    public func models(visibleTo organization: OrganizationID, after: ModelID, limit: Int) async throws -> Page<ModelRecord, ModelID> {
+    /// - Parameters:
+    ///   - isOwn: only its own, or only the platform's; nil for both.
+    public func models(
+        visibleTo organization: OrganizationID, provider: String? = nil, isOwn: Bool? = nil, _ filter: ListFilter,
+        _ listing: Listing<ModelRecord, ModelID>
+    ) async throws -> Page<ModelRecord, ListPlace<ModelID>> {
         try await read { connection in
             let result = try connection.query(
                 """
                 SELECT id, organization_id = \(OrganizationID.platform), name, provider, max_input_tokens, max_output_tokens,
                        revision, created_at, archived_at, aliases, deprecated_at
                 FROM models AS m
-                WHERE organization_id IN (\(organization), \(OrganizationID.platform)) AND id > \(after) AND archived_at IS NULL
+                WHERE organization_id IN (\(organization), \(OrganizationID.platform)) AND \(list: [listing.isAfter("id")])
+                  AND \(list: [filter.holds]) AND (\(provider) IS NULL OR provider = \(provider))
+                  AND (\(isOwn) IS NULL OR (organization_id = \(organization)) = \(isOwn))
                   AND (organization_id = \(organization) OR NOT EXISTS (
                       SELECT 1 FROM models AS own
                       WHERE own.organization_id = \(organization) AND own.name = m.name AND own.archived_at IS NULL))
-                ORDER BY id LIMIT \(limit + 1)
+                ORDER BY \(list: [listing.ordering("id")]) LIMIT \(listing.limit + 1)
                 """)
-            return Page(try result.rows.map(ModelRecord.init), limit: limit, cursor: \.id)
+            return listing.page(try result.rows.map(ModelRecord.init)) { $0.id }
         }
     }
 

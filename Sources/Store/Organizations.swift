@@ -46,16 +46,19 @@ extension Store {
     }
 
     /// All tenants, for operators; the platform itself is none.
-    public func organizations(after: OrganizationID, limit: Int) async throws -> Page<OrganizationRecord, OrganizationID> {
+    public func organizations(
+        _ filter: ListFilter, _ listing: Listing<OrganizationRecord, OrganizationID>
+    ) async throws -> Page<OrganizationRecord, ListPlace<OrganizationID>> {
         try await read { connection in
             let list: Query =
                 """
                 SELECT organization_id, name, time_zone, currency, default_tier_id, revision, created_at, archived_at FROM organizations
-                WHERE organization_id > \(after) AND organization_id <> \(OrganizationID.platform) AND archived_at IS NULL
-                ORDER BY organization_id LIMIT \(limit + 1)
+                WHERE \(list: [listing.isAfter("organization_id")]) AND organization_id <> \(OrganizationID.platform)
+                  AND \(list: [filter.holds])
+                ORDER BY \(list: [listing.ordering("organization_id")]) LIMIT \(listing.limit + 1)
                 """
             let result = try connection.pipeline([Tenants.everyone.statement, list])[1]
-            return Page(try result.rows.map(OrganizationRecord.init), limit: limit, cursor: \.id)
+            return listing.page(try result.rows.map(OrganizationRecord.init)) { $0.id }
         }
     }
 

@@ -40,13 +40,13 @@ public struct PriceProposal: Sendable {
 }
 
 extension Store {
-    /// Those that wait, or all in a state; the newest first.
+    /// Those that wait, or all in a state.
     public func priceProposals(
-        of organization: OrganizationID, state: PriceProposal.State, before: PriceProposalID, limit: Int
-    ) async throws -> Page<PriceProposal, PriceProposalID> {
+        of organization: OrganizationID, state: PriceProposal.State, _ listing: Listing<PriceProposal, PriceProposalID>
+    ) async throws -> Page<PriceProposal, ListPlace<PriceProposalID>> {
         try await read { connection in
-            let rows = try connection.query(PriceProposals.select(organization, state: state, before: before, limit: limit + 1)).rows
-            return Page(try rows.map(PriceProposal.init), limit: limit, cursor: \.id)
+            let rows = try connection.query(PriceProposals.select(organization, state: state, listing)).rows
+            return listing.page(try rows.map(PriceProposal.init)) { $0.id }
         }
     }
 
@@ -79,13 +79,13 @@ extension Store {
 
 enum PriceProposals {
     static func select(
-        _ organization: OrganizationID, state: PriceProposal.State, before: PriceProposalID, limit: Int
+        _ organization: OrganizationID, state: PriceProposal.State, _ listing: Listing<PriceProposal, PriceProposalID>
     ) -> Query {
         """
         SELECT id, model, usage_kind, service_tier, context_from, current_amount, amount_per_million, valid_from, reason, source,
                proposed_at, state, decided_by, decided_at
-        FROM price_proposals WHERE organization_id = \(organization) AND state = \(state.rawValue) AND id < \(before)
-        ORDER BY id DESC LIMIT \(limit)
+        FROM price_proposals WHERE organization_id = \(organization) AND state = \(state.rawValue) AND \(list: [listing.isAfter("id")])
+        ORDER BY \(list: [listing.ordering("id")]) LIMIT \(listing.limit + 1)
         """
     }
 

@@ -155,20 +155,20 @@ extension Store {
 
     /// The prices in force at an instant, of one model or of all: list prices and agreed ones side by side.
     public func prices(
-        visibleTo organization: OrganizationID, model: String?, at instant: Instant, after: PriceID, limit: Int
-    ) async throws -> Page<PriceRecord, PriceID> {
+        visibleTo organization: OrganizationID, model: String?, at instant: Instant, _ listing: Listing<PriceRecord, PriceID>
+    ) async throws -> Page<PriceRecord, ListPlace<PriceID>> {
         try await read { connection in
             let result = try connection.query(
                 """
                 SELECT id, organization_id = \(OrganizationID.platform), model, usage_kind, service_tier, context_from,
                        amount_per_million, valid_from, valid_to, source, created_at, replaced_by
                 FROM prices
-                WHERE organization_id IN (\(organization), \(OrganizationID.platform)) AND id > \(after)
+                WHERE organization_id IN (\(organization), \(OrganizationID.platform)) AND \(list: [listing.isAfter("id")])
                   AND (\(model)::text IS NULL OR model = \(model)) AND valid_from <= \(instant)
                   AND (valid_to IS NULL OR valid_to > \(instant)) AND replaced_by IS NULL
-                ORDER BY id LIMIT \(limit + 1)
+                ORDER BY \(list: [listing.ordering("id")]) LIMIT \(listing.limit + 1)
                 """)
-            return Page(try result.rows.map(PriceRecord.init), limit: limit, cursor: \.id)
+            return listing.page(try result.rows.map(PriceRecord.init)) { $0.id }
         }
     }
 }

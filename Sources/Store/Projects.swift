@@ -53,19 +53,22 @@ extension Store {
 
     /// - Parameter teams: only the projects of these; nil for all.
     public func projects(
-        of organization: OrganizationID, teams: [TeamID]?, after: ProjectID, limit: Int
-    ) async throws -> Page<ProjectRecord, ProjectID> {
+        of organization: OrganizationID, teams: [TeamID]?, tier: TierID? = nil, isSuspended: Bool? = nil,
+        _ filter: ListFilter,
+        _ listing: Listing<ProjectRecord, ProjectID>
+    ) async throws -> Page<ProjectRecord, ListPlace<ProjectID>> {
         try await read { connection in
             let result = try connection.query(
                 """
                 SELECT id, team_id, tier_id, name, cost_center, next_cost_center, next_cost_center_from, is_suspended, settings, revision,
                        created_at, archived_at
                 FROM projects
-                WHERE organization_id = \(organization) AND id > \(after) AND archived_at IS NULL
-                  AND (\(teams) IS NULL OR team_id = ANY (\(teams)))
-                ORDER BY id LIMIT \(limit + 1)
+                WHERE organization_id = \(organization) AND \(list: [listing.isAfter("id")]) AND \(list: [filter.holds])
+                  AND (\(teams) IS NULL OR team_id = ANY (\(teams))) AND (\(tier) IS NULL OR tier_id = \(tier))
+                  AND (\(isSuspended) IS NULL OR is_suspended = \(isSuspended))
+                ORDER BY \(list: [listing.ordering("id")]) LIMIT \(listing.limit + 1)
                 """)
-            return Page(try result.rows.map(ProjectRecord.init), limit: limit, cursor: \.id)
+            return listing.page(try result.rows.map(ProjectRecord.init)) { $0.id }
         }
     }
 

@@ -73,29 +73,29 @@ extension Store {
         try await read { connection in try Store.reallocation(id, of: organization, at: now, connection) }
     }
 
-    /// The newest first.
     public func reallocations(
-        of organization: OrganizationID, _ filter: ReallocationFilter, at now: Instant, before: ReallocationID, limit: Int
-    ) async throws -> Page<ReallocationRecord, ReallocationID> {
+        of organization: OrganizationID, _ filter: ReallocationFilter, at now: Instant,
+        _ listing: Listing<ReallocationRecord, ReallocationID>
+    ) async throws -> Page<ReallocationRecord, ListPlace<ReallocationID>> {
         try await read { connection in
             let result = try connection.query(
-                Store.reallocationQuery(organization, nil, filter, at: now, before: before, limit: limit + 1))
-            return Page(try result.rows.map(ReallocationRecord.init), limit: limit, cursor: \.id)
+                Store.reallocationQuery(organization, nil, filter, at: now, listing))
+            return listing.page(try result.rows.map(ReallocationRecord.init)) { $0.id }
         }
     }
 
     static func reallocation(
         _ id: ReallocationID, of organization: OrganizationID, at now: Instant, _ connection: isolated PostgresConnection
     ) throws -> ReallocationRecord {
-        let result = try connection.query(reallocationQuery(organization, id, ReallocationFilter(), at: now, before: .last, limit: 1))
+        let result = try connection.query(reallocationQuery(organization, id, ReallocationFilter(), at: now, .one))
         guard let row = result.rows.first else { throw AdminRefusal.notFound }
         return try ReallocationRecord(row)
     }
 
     /// The one query for a reallocation and for lists of them: what state one is in follows from its facts and the time.
     private static func reallocationQuery(
-        _ organization: OrganizationID, _ id: ReallocationID?, _ filter: ReallocationFilter, at now: Instant, before: ReallocationID,
-        limit: Int
+        _ organization: OrganizationID, _ id: ReallocationID?, _ filter: ReallocationFilter, at now: Instant,
+        _ listing: Listing<ReallocationRecord, ReallocationID>
     ) -> Query {
         """
         SELECT id, from_budget_id, from_name, to_budget_id, to_name, unit, amount, period_start, period_end, reason, requested_by,
@@ -110,11 +110,11 @@ extension Store {
             JOIN budgets AS t ON t.organization_id = r.organization_id AND t.id = r.to_budget_id
             LEFT JOIN projects AS fp ON fp.organization_id = f.organization_id AND fp.id = f.project_id
             LEFT JOIN projects AS tp ON tp.organization_id = t.organization_id AND tp.id = t.project_id
-            WHERE r.organization_id = \(organization) AND r.id < \(before) AND (\(id) IS NULL OR r.id = \(id))
+            WHERE r.organization_id = \(organization) AND \(list: [listing.isAfter("r.id")]) AND (\(id) IS NULL OR r.id = \(id))
               AND (\(filter.budget) IS NULL OR \(filter.budget) IN (r.from_budget_id, r.to_budget_id))) AS facts
         WHERE (\(filter.state) IS NULL OR state = \(filter.state))
           AND (\(filter.teams) IS NULL OR giving_team = ANY (\(filter.teams)) OR taking_team = ANY (\(filter.teams)))
-        ORDER BY id DESC LIMIT \(limit)
+        ORDER BY \(list: [listing.ordering("id")]) LIMIT \(listing.limit + 1)
         """
     }
 }

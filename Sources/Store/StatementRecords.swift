@@ -1,6 +1,6 @@
 /// Months as finance sees them: open, proposed, closing, closed. A month without a row is open.
 public import Budgets
-import Postgres
+public import Postgres
 
 /// How far a month has come.
 public enum StatementState: String, Sendable, CaseIterable {
@@ -84,10 +84,9 @@ extension Store {
         try await read { connection in try Store.statement(of: month, in: organization, connection) }
     }
 
-    /// Statements of months before `month`, the youngest first.
     public func statements(
-        of organization: OrganizationID, before month: StatementMonth?, limit: Int
-    ) async throws -> Page<StatementRecord, StatementMonth> {
+        of organization: OrganizationID, state: StatementState? = nil, _ listing: Listing<StatementRecord, String>
+    ) async throws -> Page<StatementRecord, ListPlace<String>> {
         try await read { connection in
             let result = try connection.query(
                 """
@@ -95,10 +94,11 @@ extension Store {
                        closing_at, closing_by, closed_at, calls, cost, lines, content_sha256, reopen_asked_at, reopen_asked_by,
                        reopen_reason, reopened_at, reopened_by, revision, organization_name, accounts
                 FROM statements
-                WHERE organization_id = \(organization) AND (\(month?.description) IS NULL OR month < \(month?.description))
-                ORDER BY month DESC LIMIT \(limit + 1)
+                WHERE organization_id = \(organization) AND \(list: [listing.isAfter("month")])
+                  AND (\(state?.rawValue) IS NULL OR state = \(state?.rawValue))
+                ORDER BY \(list: [listing.ordering("month")]) LIMIT \(listing.limit + 1)
                 """)
-            return Page(try result.rows.map(StatementRecord.init), limit: limit, cursor: \.month)
+            return listing.page(try result.rows.map(StatementRecord.init)) { $0.month.description }
         }
     }
 

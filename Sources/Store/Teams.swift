@@ -40,17 +40,17 @@ extension Store {
 
     /// - Parameter teams: only these; nil for all.
     public func teams(
-        of organization: OrganizationID, teams: [TeamID]?, after: TeamID, limit: Int
-    ) async throws -> Page<TeamRecord, TeamID> {
+        of organization: OrganizationID, teams: [TeamID]?, _ filter: ListFilter, _ listing: Listing<TeamRecord, TeamID>
+    ) async throws -> Page<TeamRecord, ListPlace<TeamID>> {
         try await read { connection in
             let result = try connection.query(
                 """
                 SELECT id, name, cost_center, next_cost_center, next_cost_center_from, revision, created_at, archived_at FROM teams
-                WHERE organization_id = \(organization) AND id > \(after) AND archived_at IS NULL
+                WHERE organization_id = \(organization) AND \(list: [listing.isAfter("id")]) AND \(list: [filter.holds])
                   AND (\(teams) IS NULL OR id = ANY (\(teams)))
-                ORDER BY id LIMIT \(limit + 1)
+                ORDER BY \(list: [listing.ordering("id")]) LIMIT \(listing.limit + 1)
                 """)
-            return Page(try result.rows.map(TeamRecord.init), limit: limit, cursor: \.id)
+            return listing.page(try result.rows.map(TeamRecord.init)) { $0.id }
         }
     }
 

@@ -53,16 +53,18 @@ extension Store {
         try await read { connection in try Store.tier(id, of: organization, connection) }
     }
 
-    public func tiers(of organization: OrganizationID, after: TierID, limit: Int) async throws -> Page<TierRecord, TierID> {
+    public func tiers(
+        of organization: OrganizationID, _ filter: ListFilter, _ listing: Listing<TierRecord, TierID>
+    ) async throws -> Page<TierRecord, ListPlace<TierID>> {
         try await read { connection in
             let result = try connection.query(
                 """
                 SELECT id, name, rank, models, approval, max_output_tokens, max_input_tokens, max_requests_per_minute, revision,
                           created_at, archived_at FROM tiers
-                WHERE organization_id = \(organization) AND id > \(after) AND archived_at IS NULL
-                ORDER BY id LIMIT \(limit + 1)
+                WHERE organization_id = \(organization) AND \(list: [listing.isAfter("id")]) AND \(list: [filter.holds])
+                ORDER BY \(list: [listing.ordering("id")]) LIMIT \(listing.limit + 1)
                 """)
-            return Page(try result.rows.map(TierRecord.init), limit: limit, cursor: \.id)
+            return listing.page(try result.rows.map(TierRecord.init)) { $0.id }
         }
     }
 

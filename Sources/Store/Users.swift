@@ -43,19 +43,19 @@ extension Store {
 
     /// - Parameter teams: only users with a role on one of these; nil for all.
     public func users(
-        of organization: OrganizationID, teams: [TeamID]?, after: UserID, limit: Int
-    ) async throws -> Page<UserRecord, UserID> {
+        of organization: OrganizationID, teams: [TeamID]?, _ filter: ListFilter, _ listing: Listing<UserRecord, UserID>
+    ) async throws -> Page<UserRecord, ListPlace<UserID>> {
         let teams = teams?.map(\.description)
         return try await read { connection in
             let result = try connection.query(
                 """
                 SELECT id, name, email, roles, revision, created_at, archived_at FROM users
-                WHERE organization_id = \(organization) AND id > \(after) AND archived_at IS NULL
+                WHERE organization_id = \(organization) AND \(list: [listing.isAfter("id")]) AND \(list: [filter.holds])
                   AND (\(teams) IS NULL
                        OR EXISTS (SELECT FROM jsonb_array_elements(roles) AS r WHERE r ->> 'team' = ANY (\(teams))))
-                ORDER BY id LIMIT \(limit + 1)
+                ORDER BY \(list: [listing.ordering("id")]) LIMIT \(listing.limit + 1)
                 """)
-            return Page(try result.rows.map(UserRecord.init), limit: limit, cursor: \.id)
+            return listing.page(try result.rows.map(UserRecord.init)) { $0.id }
         }
     }
 

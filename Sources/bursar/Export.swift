@@ -89,7 +89,7 @@ extension Store {
                 throw CommandError("there is no organization \(named)")
             }
         }
-        let page = try await organizations(after: .first, limit: 2)
+        let page = try await organizations(ListFilter(), Listing(OrganizationRecord.orders[0], isDescending: false, limit: 2))
         guard page.items.count == 1, let only = page.items.first else {
             throw CommandError(page.items.isEmpty ? "there is no organization yet" : "there are several organizations: say --organization")
         }

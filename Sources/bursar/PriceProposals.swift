@@ -49,14 +49,16 @@ struct PriceProposals: AsyncParsableCommand {
                 }
             }
             guard approve.isEmpty, reject.isEmpty else { return }
-            var next: PriceProposalID? = .last
+            var place: ListPlace<PriceProposalID>?
             var count = 0
-            while let before = next {
-                let page = try await store.priceProposals(of: owner, state: .proposed, before: before, limit: 200)
+            repeat {
+                let listing = Listing<PriceProposal, PriceProposalID>(
+                    PriceProposal.orders[0], isDescending: true, after: place, limit: 200)
+                let page = try await store.priceProposals(of: owner, state: .proposed, listing)
                 for proposal in page.items { Terminal.say(proposal.line) }
                 count += page.items.count
-                next = page.next
-            }
+                place = page.next
+            } while place != nil
             if count == 0 { Terminal.say("Nothing waits.") }
         }
     }

@@ -182,11 +182,19 @@ import Testing
             }
             let stranger = OrganizationID(high: 9, low: 9)
             await #expect(throws: AdminRefusal.notFound) { _ = try await store.endpoint(id, of: stranger) }
-            #expect(try await store.endpoints(of: Outbox.organization, after: .first, limit: 10).items.map(\.id) == [id])
+            #expect(
+                try await store.endpoints(
+                    of: Outbox.organization, ListFilter(), Listing(EndpointRecord.orders[0], isDescending: false, limit: 10)
+                ).items
+                    .map(\.id) == [id])
             let sealed = try await outbox.run("SELECT sealed FROM endpoints").rows[0].decode(as: Bytea.self).bytes
             for word in ["R-secret", "pagerduty"] { #expect(sealed.firstRange(of: Array(word.utf8)) == nil) }
             try await store.archiveEndpoint(id, of: Outbox.organization, ifRevision: 2)
-            #expect(try await store.endpoints(of: Outbox.organization, after: .first, limit: 10).items.isEmpty)
+            #expect(
+                try await store.endpoints(
+                    of: Outbox.organization, ListFilter(), Listing(EndpointRecord.orders[0], isDescending: false, limit: 10)
+                ).items
+                    .isEmpty)
         }
     }
 }

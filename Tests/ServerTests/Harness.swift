@@ -100,6 +100,8 @@ struct Caller: Sendable {
         let status: Int
         let headers: HTTPFields
         let text: String
+        /// What `text` is made of, for what is no text.
+        let bytes: [UInt8]
         /// `null` when the answer is no JSON.
         var body: JSON { (try? JSON.parse(text)) ?? .null }
         var id: String { body["id"]?.string ?? "no id in \(text)" }
@@ -143,9 +145,10 @@ struct Caller: Sendable {
         let request = TestClient.Request(
             path, method: method, authority: "localhost", headers: headers, body: body.map { ByteBuffer(bytes: $0) })
         let response = try await TestClient.withClient(host: "127.0.0.1", port: port) { client in try await client.execute(request) }
-        let text = response.body.map { String(buffer: $0) } ?? ""
+        let bytes = response.body.map { Array($0.readableBytesView) } ?? []
+        let text = String(decoding: bytes, as: UTF8.self)
         Secrets.ofServers.withLock { $0[port] }?.note(apiKey, method == .get ? nil : (path, body ?? [], text))
-        return Answer(status: response.head.status.code, headers: response.head.headerFields, text: text)
+        return Answer(status: response.head.status.code, headers: response.head.headerFields, text: text, bytes: bytes)
     }
 }
 

@@ -1,0 +1,91 @@
+/// What each list may be sorted by; the first is how it comes unless somebody asks for another.
+import Budgets
+import Postgres
+
+extension OrganizationRecord {
+    public static var orders: [ListOrder<Self>] { [.made("created_at"), .name { $0.name }] }
+}
+
+extension TeamRecord {
+    public static var orders: [ListOrder<Self>] { [.made("created_at"), .name { $0.name }] }
+}
+
+extension ProjectRecord {
+    public static var orders: [ListOrder<Self>] { [.made("created_at"), .name { $0.name }] }
+}
+
+extension UserRecord {
+    public static var orders: [ListOrder<Self>] { [.made("created_at"), .name { $0.name }] }
+}
+
+extension APIKeyRecord {
+    public static var orders: [ListOrder<Self>] {
+        [.made("created_at"), ListOrder<Self>.name({ $0.name }, column: #"k.name COLLATE "und-x-icu""#)]
+    }
+}
+
+extension ModelRecord {
+    public static var orders: [ListOrder<Self>] { [.made("created_at"), .name { $0.name }] }
+}
+
+extension PriceRecord {
+    public static var orders: [ListOrder<Self>] {
+        [.made("created_at"), .amount("amount_per_million", { $0.amountPerMillion }, column: "amount_per_million")]
+    }
+}
+
+extension TierRecord {
+    public static var orders: [ListOrder<Self>] { [.made("created_at"), .name { $0.name }, .number("rank", { $0.rank }, column: "rank")] }
+}
+
+extension BudgetRecord {
+    public static var orders: [ListOrder<Self>] {
+        [.made("created_at"), .name { $0.name }, .amount("amount", { $0.amount }, column: "amount")]
+    }
+}
+
+extension EndpointRecord {
+    public static var orders: [ListOrder<Self>] { [.made("created_at"), .name { $0.settings.name }] }
+}
+
+// What grows for ever is sorted by the order of its making alone, which its primary key has.
+
+extension PriceProposal {
+    public static var orders: [ListOrder<Self>] { [.made("proposed_at")] }
+}
+
+extension AccessRequestRecord {
+    public static var orders: [ListOrder<Self>] { [.made("requested_at")] }
+}
+
+extension AccessGrantRecord {
+    public static var orders: [ListOrder<Self>] { [.made("granted_at")] }
+}
+
+extension BurstRecord {
+    public static var orders: [ListOrder<Self>] { [.made("requested_at")] }
+}
+
+extension ReallocationRecord {
+    public static var orders: [ListOrder<Self>] { [.made("requested_at")] }
+}
+
+extension AdjustmentRecord {
+    public static var orders: [ListOrder<Self>] { [.made("requested_at")] }
+}
+
+extension AlertRecord {
+    public static var orders: [ListOrder<Self>] { [.made("created_at")] }
+}
+
+extension StatementRecord {
+    public static var orders: [ListOrder<Self>] { [.made("month")] }
+}
+
+extension BudgetLimitRecord {
+    public static var orders: [ListOrder<Self>] { [.made("limit_version")] }
+}
+
+extension AuditRecord {
+    public static var orders: [ListOrder<Self>] { [.made("sequence")] }
+}
