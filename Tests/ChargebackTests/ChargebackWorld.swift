@@ -167,7 +167,7 @@ struct ChargebackWorld: Sendable {
     func renameEverything() async throws {
         try await sql([
             "UPDATE organizations SET name = 'Other' WHERE organization_id = \(organization)",
-            "UPDATE teams SET name = 'Find', cost_center = 'CC-9'",
+            "UPDATE teams SET name = name || ' renamed', cost_center = 'CC-9'",
             "UPDATE projects SET name = name || ' renamed', cost_center = 'CC-8', archived_at = now()",
             "UPDATE prices SET valid_to = now() WHERE valid_to IS NULL",
         ])
