@@ -9,12 +9,11 @@ DO $$ BEGIN
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
 END $$;
 
--- What the transaction has stated in `bursar.organizations`: ids in braces, or * for the work that concerns everyone: finding whose an
--- API key is, sweeping, checking, delivering, and what operators do, which is
--- NULL here. Nothing stated: nothing is shown.
+-- What the transaction has stated in `bursar.organizations`: ids in braces; nothing stated is none of them, and nothing is shown. NULL for
+-- *, the work that concerns everyone: finding whose an API key is, sweeping, checking, delivering, and what operators do to all.
 CREATE FUNCTION stated_organizations() RETURNS uuid[] LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT CASE coalesce(current_setting('bursar.organizations', true), '')
-        WHEN '*' THEN NULL WHEN '' THEN '{}' ELSE current_setting('bursar.organizations')::uuid[] END
+        WHEN '*' THEN NULL WHEN '' THEN '{}' ELSE array_remove(current_setting('bursar.organizations')::uuid[], NULL) END
 $$;
 
 -- Walls every table off and gives the service's role what it needs. `migrate` runs it after the last migration, so none forgets it.
@@ -22,7 +21,7 @@ CREATE FUNCTION raise_walls() RETURNS void LANGUAGE plpgsql SET search_path FROM
 DECLARE
     own regclass;
     -- Asked once a statement, as sub-selects; and in a form that no index serves: a statement's own predicate finds the rows, the wall
-    -- only looks at what was found. Measured: as an index condition it changed plans.
+    -- only looks at what was found. Measured: as an index condition it changed plans. Not false: true, or about everyone.
     wall constant text := '(organization_id = ANY ((SELECT stated_organizations())::uuid[])) IS NOT FALSE';
     -- What has happened stays as it was written.
     written constant regclass[] := '{audit_events,ledger_entries,attributions,statement_lines,statement_files}';

@@ -122,6 +122,7 @@ public final class AlertDispatcher: Service {
     }
 
     private func deliver(_ delivery: ClaimedDelivery) async {
+        let sending = sending.walled(for: delivery.organization)
         guard let attempt = await DeliveryAttempt.make(delivery, sending, at: heldClock?() ?? .now()) else { return }
         logger.debug(
             "delivery attempted",
@@ -130,7 +131,7 @@ public final class AlertDispatcher: Service {
                 "fate": "\(attempt.fate)",
             ])
         await record(delivery) {
-            let health = try await self.sending.store.finishDelivery(
+            let health = try await sending.store.finishDelivery(
                 delivery, owner: self.owner, fate: attempt.fate, attempt: attempt.record, reason: attempt.reason, now: self.heldClock?())
             guard let health else {
                 self.logger.notice("lease lost before the attempt ended", metadata: ["delivery": "\(delivery.id)"])
@@ -138,7 +139,7 @@ public final class AlertDispatcher: Service {
             }
             guard let reason = attempt.disables ?? AlertDispatcher.disables(health) else { return }
             self.logger.notice("endpoint disabled", metadata: ["endpoint": "\(delivery.endpoint)", "reason": "\(reason)"])
-            try await self.sending.store.disableEndpoint(
+            try await sending.store.disableEndpoint(
                 delivery.endpoint, of: delivery.organization, reason: reason, at: self.heldClock?() ?? .now())
         }
     }

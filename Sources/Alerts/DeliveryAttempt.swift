@@ -6,7 +6,7 @@ public import Store
 
 /// What all attempts need beside the delivery itself.
 public struct Sending: Sendable {
-    let store: Store
+    private(set) var store: Store
     let sealer: Sealer
     let outbound: OutboundClient
     /// Nil: e-mail cannot be sent.
@@ -20,6 +20,13 @@ public struct Sending: Sendable {
         self.outbound = outbound
         self.mail = mail
         self.publicURL = publicURL
+    }
+
+    /// For one delivery: nothing that is read, sent or written down for it is of another organization (law 8).
+    func walled(for organization: OrganizationID) -> Sending {
+        var sending = self
+        sending.store = store.store(of: organization)
+        return sending
     }
 }
 

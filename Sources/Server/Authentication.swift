@@ -10,14 +10,9 @@ final class Authenticator: Sendable {
     /// What a project's key stands for never changes, so entries do not age; the bound is on memory only (law 11): about 2 MiB.
     static let cacheBound = 10_000
 
-    /// So much of a presented key is kept to tell attempts apart: what lists show of keys.
-    private static let shownLength = 8
-
     private struct Memory {
         /// Of project's keys, by hash.
         var credentials: [[UInt8]: Credential] = [:]
-        /// Hashes of keys that were good once: no failures of others hold them up. Whether they still are is looked up.
-        var good: Set<[UInt8]> = []
         var throttle = LoginThrottle()
     }
 
@@ -34,32 +29,28 @@ final class Authenticator: Sendable {
     /// - Throws: `Problem`: 401, or 429 after too many keys that were none; what `lookUp` throws.
     func credential(of header: String?, from address: String, at now: Instant, cached: Bool) async throws -> Credential {
         guard let header else { throw Problem(.unauthenticated, "Send an API key as «Authorization: Bearer bur_…».") }
-        let presented = Authenticator.bearer(header)
-        let hash = presented.flatMap { APIKeySecret($0) }?.sha256
-        let shown = String((presented ?? "").prefix(Authenticator.shownLength))
-        let (known, wait) = memory.withLock { memory -> (Credential?, Int64?) in
-            if let hash, cached, let known = memory.credentials[hash] { return (known, nil) }
-            if let hash, memory.good.contains(hash) { return (nil, nil) }
-            return (nil, memory.throttle.wait(address: address, key: shown, at: now))
+        guard let hash = Authenticator.bearer(header).flatMap({ APIKeySecret($0) })?.sha256 else {
+            throw failure("The API key is not one of Bursar's: check that it was copied whole.", address, nil, now)
+        }
+        let (known, wait) = memory.withLock { memory in
+            (cached ? memory.credentials[hash] : nil, memory.throttle.wait(key: hash, at: now))
         }
         if let known { return known }
         if let wait { throw Problem(tooManyAttempts: wait) }
-        guard let hash else {
-            throw failure("The API key is not one of Bursar's: check that it was copied whole.", address, shown, now)
-        }
-        guard let found = try await lookUp(hash) else { throw failure("The API key is unknown, revoked or expired.", address, shown, now) }
-        memory.withLock { memory in
-            // Emptying it all is simple, and refilling costs one look-up a key.
-            if memory.good.count >= Authenticator.cacheBound { memory = Memory(throttle: memory.throttle) }
-            memory.good.insert(hash)
-            if cached, found.project != nil { memory.credentials[hash] = found }
+        guard let found = try await lookUp(hash) else { throw failure("The API key is unknown, revoked or expired.", address, hash, now) }
+        if cached, found.project != nil {
+            memory.withLock { memory in
+                // Emptying it all is simple, and refilling costs one look-up a key.
+                if memory.credentials.count >= Authenticator.cacheBound { memory.credentials.removeAll() }
+                memory.credentials[hash] = found
+            }
         }
         return found
     }
 
-    private func failure(_ detail: String, _ address: String, _ shown: String, _ now: Instant) -> Problem {
-        memory.withLock { $0.throttle.failed(address: address, key: shown, at: now) }
-        return Problem(.unauthenticated, detail)
+    private func failure(_ detail: String, _ address: String, _ key: [UInt8]?, _ now: Instant) -> Problem {
+        let wait = memory.withLock { $0.throttle.failed(address: address, key: key, at: now) }
+        return wait.map { Problem(tooManyAttempts: $0) } ?? Problem(.unauthenticated, detail)
     }
 
     /// What stands behind the word `Bearer`.
@@ -71,7 +62,7 @@ final class Authenticator: Sendable {
 
 extension Problem {
     fileprivate init(tooManyAttempts wait: Int64) {
-        self.init(.tooManyAttempts, "Too many API keys from here were none. Keys that were good before are not held up.")
+        self.init(.tooManyAttempts, "Too many API keys from here were none. Good ones are served all the same.")
         headers = [("retry-after", String(wait))]
     }
 }

@@ -1,14 +1,16 @@
-/// Slows down whoever tries API keys. 178 random bits cannot be guessed; this keeps the attempt from costing look-ups and log lines.
+/// Slows down whoever tries API keys, and holds up nobody else. 178 random bits cannot be guessed; this keeps the attempt from costing
+/// look-ups and log lines.
 import Budgets
 
-/// Counts failures by address, and by address and the beginning of the key, in windows of a minute. Pure: told the time.
+/// Counts failures of each key and of each address in windows of a minute. Pure: told the time.
 struct LoginThrottle {
     static let windowSeconds: Int64 = 60
-    /// Enough for a person who mistypes, or a program that was not told of a rotation.
+    /// Enough for a program that was not told of a rotation. After them the key is not even looked up.
     static let failuresPerKey = 10
-    /// Of all keys together from one address, behind which many callers may stand.
+    /// Of all keys together from one address. Many callers may stand behind it, so good keys are served from there all the same; bad
+    /// ones are told to wait, and are no longer counted one by one.
     static let failuresPerAddress = 100
-    /// Windows remembered (law 11): some 2 MB. Whoever has more addresses than this is not slowed down by them.
+    /// Keys remembered, and addresses (law 11): a megabyte each. Whoever has more addresses than this is not slowed down by them.
     static let bound = 10_000
 
     private struct Window {
@@ -16,27 +18,35 @@ struct LoginThrottle {
         let end: Instant
     }
 
-    private var windows: [String: Window] = [:]
+    /// By hash.
+    private var keys: [[UInt8]: Window] = [:]
+    private var addresses: [String: Window] = [:]
 
-    /// Whole seconds until the next attempt is listened to, 1 to 60; nil when it may be made now.
-    func wait(address: String, key: String, at now: Instant) -> Int64? {
-        [(address, Self.failuresPerAddress), ("\(address) \(key)", Self.failuresPerKey)].compactMap { name, limit -> Int64? in
-            guard let window = windows[name], window.failures >= limit, window.end > now else { return nil }
-            return (window.end.microseconds - now.microseconds + 999_999) / 1_000_000
-        }.max()
+    /// Whole seconds until this key is looked up again, 1 to 60; nil when it is now.
+    func wait(key: [UInt8], at now: Instant) -> Int64? { Self.wait(keys[key], Self.failuresPerKey, at: now) }
+
+    /// Counts a key that was none.
+    /// - Parameter key: Its hash; nil for what does not even look like one.
+    /// - Returns: Whole seconds that its user is to wait, when there were too many from that address.
+    mutating func failed(address: String, key: [UInt8]?, at now: Instant) -> Int64? {
+        let wait = Self.wait(addresses[address], Self.failuresPerAddress, at: now)
+        Self.count(address, in: &addresses, at: now)
+        if wait == nil, let key { Self.count(key, in: &keys, at: now) }
+        return wait
     }
 
-    mutating func failed(address: String, key: String, at now: Instant) {
-        if windows.count >= Self.bound {
-            windows = windows.filter { $0.value.end > now }
-            if windows.count >= Self.bound { windows.removeAll() }
+    private static func wait(_ window: Window?, _ limit: Int, at now: Instant) -> Int64? {
+        guard let window, window.failures >= limit, window.end > now else { return nil }
+        return (window.end.microseconds - now.microseconds + 999_999) / 1_000_000
+    }
+
+    private static func count<Name>(_ name: Name, in windows: inout [Name: Window], at now: Instant) {
+        if let window = windows[name], window.end > now {
+            windows[name]?.failures += 1
+            return
         }
-        for name in [address, "\(address) \(key)"] {
-            if let window = windows[name], window.end > now {
-                windows[name]?.failures += 1
-            } else {
-                windows[name] = Window(failures: 1, end: now.adding(seconds: Self.windowSeconds))
-            }
-        }
+        if windows.count >= bound { windows = windows.filter { $0.value.end > now } }
+        if windows.count >= bound { windows.removeAll() }
+        windows[name] = Window(failures: 1, end: now.adding(seconds: windowSeconds))
     }
 }

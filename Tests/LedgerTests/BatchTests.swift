@@ -87,6 +87,30 @@ import Testing
         }
     }
 
+    @Test("a batch that remembers all it needs is one round trip and one statement; another says whose rows it is about, when that changes")
+    func statements() async throws {
+        try await withDatabase { database in
+            let worlds = [try await World.create(database), try await World.create(database)]
+            for world in worlds { try await world.budget("100") }
+            let proxy = FaultyProxy(to: database, seed: 1)
+            defer { proxy.stop() }
+            let road = proxy.configuration(database.asService, patience: .seconds(20))
+            let connection = try await PostgresConnection.connect(road.forLane, logger: testLogger)
+            let first = worlds.map { ($0.organization, $0.reserve("first")) }
+            var (words, memory) = try await run(first, Memory(platform: PlatformCatalogue()), on: connection)
+            #expect(words == ["held", "held"])
+            for (size, of, stating, all) in [(1, worlds, 0, 1), (25, worlds, 0, 1), (1, [worlds[0]], 1, 2), (25, [worlds[0]], 0, 1)] {
+                let commands = of.flatMap { world in (0..<size).map { (world.organization, world.reserve("\(of.count) \(size) \($0)")) } }
+                let said = try await proxy.listen { (words, memory) = try await run(commands, memory, on: connection) }
+                #expect(words.allSatisfy { $0 == "held" })
+                let statements = try #require(said.first).executed
+                #expect(said.map(\.syncs) == [1] && statements.count == all, "\(statements)")
+                #expect(statements.count { $0.contains("set_config('bursar.organizations'") } == stating, "\(statements)")
+            }
+            await connection.close()
+        }
+    }
+
     /// Runs one batch as a lane that remembers this would.
     private func run(
         _ commands: [(OrganizationID, Command)], _ memory: Memory, _ database: PostgresConfiguration
@@ -100,6 +124,7 @@ import Testing
     private func run(
         _ commands: [(OrganizationID, Command)], _ memory: Memory, on connection: isolated PostgresConnection
     ) throws -> (words: [String], memory: Memory) {
+        connection.isPreambleLasting = true  // as lanes have it
         var (batch, memory) = (Batch(commands), memory)
         try batch.run(&memory, on: connection, logger: testLogger)
         return (batch.items.map { $0.outcome?.word ?? "none" }, memory)

@@ -21,7 +21,7 @@ struct Served: Sendable {
     /// As its owner; the server has only the service's role.
     let database: PostgresConfiguration
     let operatorKey: String
-    let owner: Caller
+    var owner: Caller
     let log: KeptLog
 
     func caller(_ apiKey: String?) -> Caller { Caller(port: port, apiKey: apiKey) }

@@ -372,6 +372,13 @@ struct Names: Sendable {
         ]
     }
 
+    subscript(name: String) -> String? { ids.first { $0.name == name }?.id }
+
+    /// The same, but that this name stands for another id.
+    func with(_ name: String, _ id: String) -> Names { Names(ids: ids.map { $0.name == name ? (name, id) : $0 }) }
+
+    private init(ids: [(name: String, id: String)]) { self.ids = ids }
+
     func fill(_ text: String) -> String { ids.reduce(text) { $0.replacing($1.name, with: $1.id) } }
 
     func fill(_ json: JSON) -> JSON { Names.replacing(json, fill) }

@@ -25,34 +25,44 @@ import Testing
         }
     }
 
-    @Test("after ten attempts with one bad key its user waits, while others from there, and bad keys of other people, are answered")
+    @Test("after ten attempts with one bad key, and a hundred with any from one address, bad ones wait and good ones are served")
     func throttled() async throws {
         try await withServer { served in
-            _ = try await served.owner.get("/v1/teams")
+            let unseen = try await served.owner.post("/v1/api-keys", ["name": "unseen", "role": "auditor"]).body["secret"]?.string
             let bad = served.caller(APIKeySecret().text)
+            func refused(_ answer: Caller.Answer) {
+                #expect(answer.status == 429 && answer.code == "too_many_attempts", "\(answer)")
+                #expect((1...60).contains(answer.headers[.retryAfter].flatMap { Int($0) } ?? 0))
+            }
             for _ in 0..<LoginThrottle.failuresPerKey { #expect(try await bad.get("/v1/teams").status == 401) }
-            let answer = try await bad.get("/v1/teams")
-            #expect(answer.status == 429 && answer.code == "too_many_attempts", "\(answer)")
-            #expect((1...60).contains(answer.headers[.retryAfter].flatMap { Int($0) } ?? 0))
-            #expect(try await served.caller(APIKeySecret().text).get("/v1/teams").status == 401)
-            #expect(try await served.owner.get("/v1/teams").status == 200)
+            refused(try await bad.get("/v1/teams"))
+            for _ in LoginThrottle.failuresPerKey..<LoginThrottle.failuresPerAddress {
+                #expect(try await served.caller(APIKeySecret().text).get("/v1/teams").status == 401)
+            }
+            refused(try await served.caller(APIKeySecret().text).get("/v1/teams"))
+            refused(try await served.caller("nonsense").get("/v1/teams"))
+            #expect(try await served.caller(unseen).get("/v1/teams").status == 200)
         }
     }
 
     @Test("attempts are counted by key and by address, for a minute, in bounded memory")
     func throttle() {
         var throttle = LoginThrottle()
-        let start = Instant(microseconds: 0)
+        let (start, next) = (Instant(microseconds: 0), Instant(microseconds: 1_000_001))
         for number in 0..<LoginThrottle.failuresPerAddress {
-            #expect(throttle.wait(address: "a", key: "\(number / 9)", at: start) == nil)
-            throttle.failed(address: "a", key: "\(number / 9)", at: start.adding(seconds: number == 0 ? 0 : 1))
+            let key = [UInt8(number / LoginThrottle.failuresPerKey)]
+            #expect(throttle.wait(key: key, at: start) == nil)
+            #expect(throttle.failed(address: "a", key: key, at: start) == nil)
         }
-        #expect(throttle.wait(address: "a", key: "new", at: start.adding(seconds: 1)) == 59)
-        #expect(throttle.wait(address: "b", key: "new", at: start.adding(seconds: 1)) == nil)
-        #expect(throttle.wait(address: "a", key: "new", at: start.adding(seconds: 60)) == nil)
-        for number in 0..<2 * LoginThrottle.bound { throttle.failed(address: "\(number)", key: "", at: start) }
-        let windows = Mirror(reflecting: throttle).descendant("windows").map { Mirror(reflecting: $0).children.count }
-        #expect((windows ?? .max) <= LoginThrottle.bound + 1)
+        #expect(throttle.wait(key: [0], at: next) == 59 && throttle.wait(key: [200], at: next) == nil)
+        #expect(throttle.failed(address: "a", key: [200], at: next) == 59 && throttle.failed(address: "b", key: [200], at: next) == nil)
+        let later = start.adding(seconds: 60)
+        #expect(throttle.wait(key: [0], at: later) == nil && throttle.failed(address: "a", key: nil, at: later) == nil)
+        for number in 0..<2 * LoginThrottle.bound { _ = throttle.failed(address: "\(number)", key: Array("\(number)".utf8), at: start) }
+        for windows in ["keys", "addresses"] {
+            let count = Mirror(reflecting: throttle).descendant(windows).map { Mirror(reflecting: $0).children.count }
+            #expect((1...LoginThrottle.bound).contains(count ?? 0))
+        }
     }
 
     @Test("an admin cannot make, rotate or revoke an owner's key")

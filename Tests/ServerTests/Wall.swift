@@ -5,13 +5,17 @@ import Postgres
 @testable import Server
 
 /// What keeps tenants apart.
-enum Wall: String, CaseIterable {
+enum Wall: String {
     case both
     /// The predicates in the statements: the server works as a superuser, for whom there is no row-level security.
     case predicates
     /// Row-level security: the predicates are taken out of every statement that is run for a request.
     case rowSecurity = "row_security"
+    /// For controls: what is sought would be found.
+    case neither
 
+    /// Each of these is to keep tenants apart.
+    static let holding: [Wall] = [.both, .predicates, .rowSecurity]
     /// Which one all tests of this run are to do with: `make walls` names one, otherwise both stand.
     static let ofThisRun = ProcessInfo.processInfo.environment["BURSAR_WALL"].flatMap(Wall.init) ?? .both
 
@@ -21,6 +25,9 @@ enum Wall: String, CaseIterable {
         case .both: break
         case .predicates: settings.database.user = "bursar"
         case .rowSecurity: settings.database.alteringSQL = Wall.withoutPredicates
+        case .neither:
+            Wall.predicates.standsAlone(in: &settings)
+            Wall.rowSecurity.standsAlone(in: &settings)
         }
     }
 

@@ -49,6 +49,22 @@ struct WallsTests {
             #expect(try await teams(service) == [Self.mine, Self.theirs])
             await service.state(nil)
             #expect(try await teams(service) == [])
+            try await service.query("SELECT set_config('bursar.organizations', '{NULL}', false)")
+            #expect(try await teams(service) == [])
+            try await service.query("SELECT set_config('bursar.organizations', 'everyone', false)")
+            await #expect(throws: PostgresError.self) { try await teams(service) }
+        }
+    }
+
+    @Test("what is stated for a session holds until another is, also over a transaction that failed, and one that failed to state it")
+    func lasting() async throws {
+        try await withTenants { _, service in
+            for organization in [Self.mine, Self.theirs] {
+                await service.state(.only([organization]), isLasting: true)
+                await #expect(throws: PostgresError.self) { try await service.flight(["SELECT count(*) FROM teams", "SELECT 1 / 0"]) }
+                let seen = [try await teams(service), try await teams(service)]
+                #expect(seen == [[organization], [organization]])
+            }
         }
     }
 
@@ -165,5 +181,8 @@ struct WallsTests {
 }
 
 extension PostgresConnection {
-    fileprivate func state(_ tenants: Tenants?) { preamble = tenants?.statement }
+    fileprivate func state(_ tenants: Tenants?, isLasting: Bool = false) {
+        isPreambleLasting = isLasting
+        preamble = isLasting ? tenants?.lastingStatement : tenants?.statement
+    }
 }

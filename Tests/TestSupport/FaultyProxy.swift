@@ -35,6 +35,7 @@ public final class FaultyProxy: Sendable {
         let server: Int32
         var isSilent = false
         var openEnds = 2
+        var conversation = Conversation()
     }
 
     private let listener: Int32
@@ -97,6 +98,13 @@ public final class FaultyProxy: Sendable {
         }
     }
 
+    /// What all clients together say while `body` runs, in the order of their connections.
+    public func listen(_ body: () async throws -> Void) async throws -> [Conversation] {
+        state.withLock { state in for number in state.links.keys { state.links[number]?.conversation.begin() } }
+        try await body()
+        return state.withLock { $0.links.sorted { $0.key < $1.key }.map(\.value.conversation) }
+    }
+
     public func stop() {
         state.withLock { state in
             state.isStopped = true
@@ -141,6 +149,7 @@ public final class FaultyProxy: Sendable {
     private func carry(_ number: Int, _ direction: Direction, from source: Int32, to target: Int32) {
         while let bytes = Sockets.read(source) {
             var isOpen = true
+            if direction == .toServer { state.withLock { $0.links[number]?.conversation.read(bytes) } }
             switch treatment(of: bytes.count, on: number, direction) {
             case .swallow: break
             case .pass(let delay):

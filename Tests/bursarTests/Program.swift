@@ -1,12 +1,15 @@
 /// The built program beside this test, as people run it.
 import Foundation
 import Glibc
+import Testing
 
 final class Program {
     static let path = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "bursar").path
 
     private let process = Process()
     private let output = Pipe()
+    /// What it logs, unless a test reads that.
+    private let log: FileHandle
 
     /// - Parameter environment: beside `PATH`, which is all that it otherwise gets.
     init(_ arguments: [String], environment: [String: String] = [:], keepsErrors: Bool = false) throws {
@@ -15,7 +18,11 @@ final class Program {
         let path = ["PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"]
         process.environment = path.merging(environment) { _, given in given }
         process.standardOutput = output
-        process.standardError = keepsErrors ? output : FileHandle.nullDevice
+        let file = NSTemporaryDirectory() + "/program-\(UUID().uuidString).log"
+        _ = FileManager.default.createFile(atPath: file, contents: nil)
+        log = try #require(FileHandle(forUpdatingAtPath: file))
+        try FileManager.default.removeItem(atPath: file)
+        process.standardError = keepsErrors ? output : log
         try process.run()
     }
 
@@ -34,11 +41,17 @@ final class Program {
 
     func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
-    /// Waits for it to end. Returns its exit status, or the signal that ended it.
+    /// Waits for it to end. Returns its exit status, or the signal that ended it. No key or secret must be in what it logged.
     func end() throws -> Int32 {
         process.waitUntilExit()
+        try log.seek(toOffset: 0)
+        let text = String(decoding: try log.readToEnd() ?? Data(), as: UTF8.self)
+        #expect(!Program.showsSecret(text), "a program logged a secret")
         return process.terminationStatus
     }
+
+    /// By how API keys and webhooks' secrets begin.
+    static func showsSecret(_ text: String) -> Bool { text.firstMatch(of: /bur_[0-9A-Za-z]{8}|whsec_[0-9A-Za-z]{8}/) != nil }
 
     static func run(
         _ arguments: [String], environment: [String: String] = [:], keepsErrors: Bool = false

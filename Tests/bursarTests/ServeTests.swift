@@ -49,6 +49,11 @@ struct ServeTests {
         }
     }
 
+    @Test("a key in what a program logs would be found")
+    func control() {
+        #expect(Program.showsSecret(#"{"message":"asked","key":"bur_0123456789"}"#) && !Program.showsSecret(#"{"user":"bursar"}"#))
+    }
+
     @Test("without a database it says what to do")
     func noDatabase() throws {
         let (status, output) = try Program.run(["migrate"], keepsErrors: true)
