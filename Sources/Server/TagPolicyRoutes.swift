@@ -30,7 +30,7 @@ extension FieldRule where Value == TagPolicy.Rule? {
         .fields { fields in
             let tag = fields.require("tag", .text(1...100))
             let isRequired = fields.optional("required", .bool) ?? true
-            let values = fields.optional("values", .list(.pattern, 1...100)) ?? []
+            let values = fields.optional("values", .list(.pattern, 0...100)) ?? []
             let isProject = fields.optional("project", .bool) ?? false
             return TagPolicy.Rule(tag: tag, isRequired: isRequired, values: values.compactMap { Pattern($0) }, isProject: isProject)
         }
