@@ -28,6 +28,7 @@ public enum AlertKind: IDKind { public static let prefix = "alr" }
 public enum EventKind: IDKind { public static let prefix = "evt" }
 public enum EndpointKind: IDKind { public static let prefix = "ep" }
 public enum DeliveryKind: IDKind { public static let prefix = "dlv" }
+public enum CostSplitKind: IDKind { public static let prefix = "spl" }
 public enum StatementKind: IDKind { public static let prefix = "stm" }
 
 public typealias OrganizationID = ID<OrganizationKind>
@@ -51,6 +52,7 @@ public typealias AlertID = ID<AlertKind>
 public typealias EventID = ID<EventKind>
 public typealias EndpointID = ID<EndpointKind>
 public typealias DeliveryID = ID<DeliveryKind>
+public typealias CostSplitID = ID<CostSplitKind>
 public typealias StatementID = ID<StatementKind>
 
 /// 128 bits that name one thing of one kind. Text form: `prefix_` and 32 lower-case hexadecimal digits.

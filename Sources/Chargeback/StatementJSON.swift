@@ -72,6 +72,10 @@ extension StatementLine {
             writer.field("calls", calls)
             writer.field("quantity", quantity.plain)
             writer.field("cost", cost.description)
+            if let split {
+                writer.field("split", split.description)
+                writer.field("split_ratio", splitRatio?.description)
+            }
         }
     }
 }

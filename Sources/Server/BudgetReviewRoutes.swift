@@ -36,7 +36,7 @@ extension API {
 private enum ReviewFormat: String, CaseIterable { case json, csv }
 
 extension FieldRule where Value == StatementMonth {
-    fileprivate static var month: FieldRule {
+    static var month: FieldRule {
         guard let placeholder = StatementMonth(year: 2026, month: 1) else { preconditionFailure("January is a month") }
         return .text("a month such as 2026-11", placeholder: placeholder) { StatementMonth($0) }
     }

@@ -131,6 +131,11 @@ let routes: [Route] = [
     Route(.get, "/v1/journal-accounts", .needs(.readStatements), API.readJournalAccounts),
     Route(.put, "/v1/journal-accounts", .needs(.closeStatements), API.replaceJournalAccounts),
 
+    Route(.post, "/v1/cost-splits", .needs(.closeStatements), API.createCostSplit),
+    Route(.get, "/v1/cost-splits", .needs(.readStatements), API.listCostSplits),
+    Route(.get, "/v1/cost-splits/{id}", .needs(.readStatements), API.readCostSplit),
+    Route(.patch, "/v1/cost-splits/{id}", .needs(.closeStatements), API.endCostSplit),
+
     Route(.post, "/v1/adjustments", .needs(.requestAdjustments), API.requestAdjustment),
     Route(.get, "/v1/adjustments", .needs(.readStatements), API.listAdjustments),
     Route(.get, "/v1/adjustments/{id}", .needs(.readStatements), API.readAdjustment),

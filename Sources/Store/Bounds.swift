@@ -7,6 +7,8 @@ enum Bound: String {
     case teams, projects, users, tiers, budgets, endpoints, models
     /// Neither revoked nor expired.
     case apiKeys = "API keys"
+    /// Those of the past included.
+    case costSplits = "cost splits"
 
     var most: Int {
         switch self {
@@ -14,6 +16,7 @@ enum Bound: String {
         case .projects, .budgets, .users, .apiKeys: 20_000
         case .models: 5000
         case .tiers, .endpoints: 200
+        case .costSplits: 500
         }
     }
 
@@ -39,6 +42,8 @@ enum Bound: String {
             "SELECT count(*) FROM (SELECT FROM endpoints WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS counted"
         case .models:
             "SELECT count(*) FROM (SELECT FROM models WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS counted"
+        case .costSplits:
+            "SELECT count(*) FROM (SELECT FROM cost_splits WHERE organization_id = \(id) LIMIT \(most)) AS counted"
         case .apiKeys:
             """
             SELECT count(*) FROM (SELECT FROM api_keys WHERE organization_id = \(id) AND revoked_at IS NULL

@@ -171,6 +171,16 @@ extension Fact {
                           AND s.starts_at >= coalesce((SELECT max(starts_at) + interval '1 month' FROM detached_months), '-infinity'))
             LIMIT 5
             """
-        }
+        },
+        Fact(name: "splits_cancel", law: 5, meaning: "What a rule takes from a shared cost's source it gives to others, to the last digit")
+        {
+            organization in
+            """
+            SELECT count(*) OVER (), format('statement %s, edition %s, split %s: %s are left, parts sum to %s', statement_id, edition, split_id,
+                                            sum(cost), sum(split_ratio))
+            FROM statement_lines WHERE organization_id = \(organization) AND split_id IS NOT NULL
+            GROUP BY statement_id, edition, split_id HAVING sum(cost) <> 0 OR sum(split_ratio) IS DISTINCT FROM 1 LIMIT 5
+            """
+        },
     ]
 }

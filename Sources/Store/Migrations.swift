@@ -50,6 +50,7 @@ public struct Migration: Sendable, Equatable {
         Migration(version: 19, name: "0019_lean_batches", sql: text(PackageResources._019_lean_batches_sql)),
         Migration(version: 20, name: "0020_catalogue", sql: text(PackageResources._020_catalogue_sql)),
         Migration(version: 21, name: "0021_attribution", sql: text(PackageResources._021_attribution_sql)),
+        Migration(version: 22, name: "0022_cost_splits", sql: text(PackageResources._022_cost_splits_sql)),
     ]
 
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

@@ -35,7 +35,9 @@ public enum ClosingMonths {
             else { return nil }
             let frozen = StatementSource(
                 organization: organization, span: record.span, zone: zone, frozen: (statement: id, edition: record.edition))
-            try connection.query(freeze(frozen))
+            // Nothing of the month is left to be rolled up, so there is no tail: the position is the last there can be.
+            let shared = try SharedCosts(frozen, .max, on: connection)
+            try connection.pipeline([shared.keepAttributions, freeze(frozen, shared)])
             let control = try Statements.decodeTotal(try connection.query(Statements.booked(organization, record.span)))
             let (lines, calls, cost, hash) = try connection.query(content(organization, id, edition: record.edition)).rows[0].decode(
                 as: (Int64, Int64, Money, Bytea).self)
@@ -67,15 +69,14 @@ public enum ClosingMonths {
         ).rows.first.map { try $0.decode(as: StatementID.self) }
     }
 
-    private static func freeze(_ source: StatementSource) -> Query {
-        // Nothing of the month is left to be rolled up, so there is no tail: the position is the last there can be.
+    private static func freeze(_ source: StatementSource, _ shared: SharedCosts) -> Query {
         """
         INSERT INTO statement_lines
             (organization_id, statement_id, edition, line, consumed_at, attribution_id, provider, model, feature, usage_kind, price_id,
-             service_tier, context_from, unit_price, list_price, calls, quantity, cost)
+             service_tier, context_from, unit_price, list_price, calls, quantity, cost, split_id, split_ratio)
         SELECT organization_id, statement_id, edition, line, consumed_at, attribution_id, provider, model, feature, usage_kind, price_id,
-               service_tier, context_from, unit_price, list_price, calls, quantity, cost
-        FROM (\(list: [StatementLines.open(source, position: .max)])) AS lines
+               service_tier, context_from, unit_price, list_price, calls, quantity, cost, split_id, split_ratio
+        FROM (\(list: [StatementLines.open(source, position: .max, shared)])) AS lines
         """
     }
 
@@ -83,9 +84,11 @@ public enum ClosingMonths {
     private static func content(_ organization: OrganizationID, _ id: StatementID, edition: Int64) -> Query {
         """
         SELECT count(*), coalesce(sum(calls), 0)::bigint, coalesce(sum(cost), 0),
-               sha256(coalesce(string_agg(sha256(convert_to(jsonb_build_array(
+               sha256(coalesce(string_agg(sha256(convert_to((jsonb_build_array(
                    line, extract(epoch FROM consumed_at)::bigint, attribution_id, provider, model, feature, usage_kind, price_id, service_tier,
-                   context_from, unit_price, list_price, calls, quantity, cost)::text, 'UTF8')), ''::bytea ORDER BY line), ''))
+                   context_from, unit_price, list_price, calls, quantity, cost)
+                   || CASE WHEN split_id IS NULL THEN '[]' ELSE jsonb_build_array(split_id, split_ratio) END)::text, 'UTF8')),
+                   ''::bytea ORDER BY line), ''))
         FROM statement_lines WHERE organization_id = \(organization) AND statement_id = \(id) AND edition = \(edition)
         """
     }

@@ -39,17 +39,23 @@ public struct StatementLine: Sendable {
     /// Units of the kind, whole; negative where a correction takes some back.
     public let quantity: Amount
     public let cost: Money
+    /// The rule for shared costs that moved this cost; nil: it was spent where it stands.
+    public let split: CostSplitID?
+    /// Which part of the shared cost the project takes on; nil where it is taken away.
+    public let splitRatio: Amount?
+
+    /// The model of lines that move shared costs, as `BookingKind`s are of what people booked. Their provider is `bursar`.
+    public static let splitModel = "split"
 
     init(_ row: Row) throws(PostgresError) {
         let own: PriceID
         (
             number, consumedAt, costCenter, team, teamName, project, projectName, tierName, apiKey, apiKeyName, environment, provider,
-            model,
-            feature, usageKind, own, serviceTier, contextFrom, unitPrice, listPrice, calls, quantity, cost
+            model, feature, usageKind, own, serviceTier, contextFrom, unitPrice, listPrice, calls, quantity, cost, split, splitRatio
         ) = try row.decode(
             as: (
                 Int64, Instant, String, TeamID, String, ProjectID, String, String, APIKeyID, String, String, String, String, String,
-                String, PriceID, String?, Int64?, Amount?, Amount?, Int64, Amount, Money
+                String, PriceID, String?, Int64?, Amount?, Amount?, Int64, Amount, Money, CostSplitID?, Amount?
             ).self)
         price = own == .first ? nil : own
     }
@@ -76,7 +82,7 @@ public struct StatementSource: Sendable {
 
 enum StatementLines {
     /// A cursor over a source's lines.
-    static func cursor(_ source: StatementSource, position: Int64) -> Query {
+    static func cursor(_ source: StatementSource, position: Int64, _ shared: SharedCosts) -> Query {
         if let (statement, edition) = source.frozen {
             return "DECLARE statement_page NO SCROLL CURSOR FOR \(list: [frozen(source.organization, statement, edition: edition)])"
         }
@@ -84,8 +90,8 @@ enum StatementLines {
             DECLARE statement_page NO SCROLL CURSOR FOR
             SELECT line, consumed_at, cost_center, team_id, team_name, project_id, project_name, tier_name, api_key_id, api_key_name,
                    environment, provider, model, feature, usage_kind, price_id, service_tier, context_from, unit_price, list_price, calls,
-                   quantity, cost
-            FROM (\(list: [open(source, position: position)])) AS lines ORDER BY line
+                   quantity, cost, split_id, split_ratio
+            FROM (\(list: [open(source, position: position, shared)])) AS lines ORDER BY line
             """
     }
 
@@ -94,16 +100,16 @@ enum StatementLines {
         """
         SELECT l.line, l.consumed_at, coalesce(a.cost_center, ''), a.team_id, a.team_name, a.project_id, a.project_name, a.tier_name,
                a.api_key_id, a.api_key_name, a.environment, l.provider, l.model, l.feature, l.usage_kind, l.price_id, l.service_tier,
-               l.context_from, l.unit_price, l.list_price, l.calls, l.quantity, l.cost
+               l.context_from, l.unit_price, l.list_price, l.calls, l.quantity, l.cost, l.split_id, l.split_ratio
         FROM statement_lines AS l JOIN attributions AS a ON a.organization_id = l.organization_id AND a.id = l.attribution_id
         WHERE l.organization_id = \(organization) AND l.statement_id = \(statement) AND l.edition = \(edition)
         ORDER BY l.line
         """
     }
 
-    /// The lines of a span as the books stand, and the statement they are to be frozen for, if any. Sums are made by the narrow keys of the roll-ups; names come last.
-    /// A correction lies in the roll-ups of the day it was booked on, and is moved here to the day of its call.
-    static func open(_ source: StatementSource, position: Int64) -> Query {
+    /// The lines of a span as the books stand, and the statement they are to be frozen for, if any. Sums are made by the narrow keys of the
+    /// roll-ups; names come last. A correction lies in the roll-ups of the day it was booked on, and is moved here to the day of its call.
+    static func open(_ source: StatementSource, position: Int64, _ shared: SharedCosts) -> Query {
         let (organization, span) = (source.organization, source.span)
         let days = source.span.days(in: source.zone).map { day in (day, day.isOfWholeDays ? "day" : "quarter") }
         return """
@@ -162,28 +168,44 @@ enum StatementLines {
                        ) = 1 THEN coalesce(c.calls, 0) ELSE 0 END AS calls,
                        coalesce(k.quantity, 0) AS quantity, coalesce(k.cost, 0) AS cost
                 FROM calls AS c FULL JOIN kinds AS k USING (consumed_at, attribution_id, provider, model, feature)
+            ), named AS (
+                SELECT l.consumed_at, a.cost_center, a.team_id, a.team_name, a.project_id, a.project_name, a.tier_name, a.api_key_id,
+                       a.api_key_name, a.environment, l.provider, l.model, l.feature, l.usage_kind, l.price_id, p.service_tier,
+                       p.context_from, p.amount_per_million AS unit_price,
+                       CASE WHEN p.organization_id = \(OrganizationID.platform) THEN p.amount_per_million
+                            ELSE coalesce(listed.amount_per_million, p.amount_per_million) END AS list_price,
+                       l.calls, l.quantity, l.cost, a.id AS attribution_id, NULL::uuid AS split_id, NULL::numeric AS split_ratio
+                FROM lines AS l
+                JOIN attributions AS a ON a.organization_id = \(organization) AND a.id = l.attribution_id
+                LEFT JOIN prices AS p ON p.organization_id IN (\(organization), \(OrganizationID.platform)) AND p.id = l.price_id
+                LEFT JOIN LATERAL (
+                    SELECT amount_per_million FROM prices AS o
+                    WHERE p.organization_id <> \(OrganizationID.platform) AND o.organization_id = \(OrganizationID.platform)
+                          AND o.model = p.model AND o.usage_kind = p.usage_kind AND o.service_tier = p.service_tier
+                          AND o.context_from = p.context_from AND o.valid_from <= l.consumed_at AND o.replaced_by IS NULL
+                    ORDER BY o.valid_from DESC LIMIT 1) AS listed ON true
+                WHERE l.calls <> 0 OR l.quantity <> 0 OR l.cost <> 0
+                UNION ALL
+                SELECT \(span.start), a.cost_center, a.team_id, a.team_name, a.project_id, a.project_name, a.tier_name, a.api_key_id,
+                       a.api_key_name, a.environment, \(BookingKind.ownProvider), \(StatementLine.splitModel), m.name, 'split_' || m.method,
+                       \(PriceID.first), NULL, NULL, NULL, NULL, 0, 0, m.cost, m.attribution_id, m.split_id, NULL
+                FROM \(list: [shared.takenRows]) AS m (split_id, name, method, attribution_id, cost)
+                JOIN attributions AS a ON a.organization_id = \(organization) AND a.id = m.attribution_id
+                UNION ALL
+                SELECT \(span.start), cost_center, team_id, team_name, project_id, project_name, tier_name, api_key_id, api_key_name,
+                       environment, \(BookingKind.ownProvider), \(StatementLine.splitModel), name, 'split_' || method, \(PriceID.first),
+                       NULL, NULL, NULL, NULL, 0, 0, cost, attribution_id, split_id, ratio
+                FROM (\(list: [shared.givenRows])) AS m
             )
             SELECT row_number() OVER (
-                       ORDER BY a.cost_center COLLATE "C" NULLS FIRST, a.team_name COLLATE "C", a.team_id, a.project_name COLLATE "C",
-                                a.project_id, l.model COLLATE "C", l.feature COLLATE "C", a.environment COLLATE "C", l.provider COLLATE "C",
-                                l.consumed_at, a.id, l.usage_kind COLLATE "C", l.price_id) AS line,
-                   l.consumed_at, coalesce(a.cost_center, '') AS cost_center, a.team_id, a.team_name, a.project_id, a.project_name,
-                   a.tier_name, a.api_key_id, a.api_key_name, a.environment, l.provider, l.model, l.feature, l.usage_kind, l.price_id,
-                   p.service_tier, p.context_from, p.amount_per_million AS unit_price,
-                   CASE WHEN p.organization_id = \(OrganizationID.platform) THEN p.amount_per_million
-                        ELSE coalesce(listed.amount_per_million, p.amount_per_million) END AS list_price,
-                   l.calls, l.quantity, l.cost, a.id AS attribution_id, \(organization) AS organization_id,
-                   \(source.frozen?.statement) AS statement_id, \(source.frozen?.edition) AS edition
-            FROM lines AS l
-            JOIN attributions AS a ON a.organization_id = \(organization) AND a.id = l.attribution_id
-            LEFT JOIN prices AS p ON p.organization_id IN (\(organization), \(OrganizationID.platform)) AND p.id = l.price_id
-            LEFT JOIN LATERAL (
-                SELECT amount_per_million FROM prices AS o
-                WHERE p.organization_id <> \(OrganizationID.platform) AND o.organization_id = \(OrganizationID.platform) AND o.model = p.model
-                      AND o.usage_kind = p.usage_kind AND o.service_tier = p.service_tier AND o.context_from = p.context_from
-                      AND o.valid_from <= l.consumed_at AND o.replaced_by IS NULL
-                ORDER BY o.valid_from DESC LIMIT 1) AS listed ON true
-            WHERE l.calls <> 0 OR l.quantity <> 0 OR l.cost <> 0
+                       ORDER BY cost_center COLLATE "C" NULLS FIRST, team_name COLLATE "C", team_id, project_name COLLATE "C", project_id,
+                                model COLLATE "C", feature COLLATE "C", environment COLLATE "C", provider COLLATE "C", consumed_at,
+                                attribution_id, usage_kind COLLATE "C", price_id, split_id) AS line,
+                   consumed_at, coalesce(cost_center, '') AS cost_center, team_id, team_name, project_id, project_name, tier_name,
+                   api_key_id, api_key_name, environment, provider, model, feature, usage_kind, price_id, service_tier, context_from,
+                   unit_price, list_price, calls, quantity, cost, split_id, split_ratio, attribution_id,
+                   \(organization) AS organization_id, \(source.frozen?.statement) AS statement_id, \(source.frozen?.edition) AS edition
+            FROM named
             """
     }
 }

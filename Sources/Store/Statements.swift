@@ -73,7 +73,8 @@ extension StatementTeam {
     static func read(
         _ source: StatementSource, _ position: Int64, on connection: isolated PostgresConnection
     ) throws -> [StatementTeam] {
-        try connection.query(Statements.teams(source, position)).rows.map { row in
+        let shared = try SharedCosts.asTheyStand(source, position, on: connection)
+        return try connection.query(Statements.teams(source, position, shared)).rows.map { row in
             let (team, name, costCenter, requests, cost) = try row.decode(as: (TeamID, String, String, Int64, Money).self)
             return StatementTeam(team: team, name: name, costCenter: costCenter, total: StatementTotal(requests: requests, cost: cost))
         }
@@ -99,7 +100,8 @@ public enum Statements {
         do {
             let total = try decodeTotal(try connection.query(control(source)))
             let position = try RollUps.decodePosition(try connection.query(RollUps.position(source.organization)))
-            try connection.query(StatementLines.cursor(source, position: position))
+            let shared = try SharedCosts.asTheyStand(source, position, on: connection)
+            try connection.query(StatementLines.cursor(source, position: position, shared))
             while true {
                 let lines = try connection.query("FETCH 500 FROM statement_page").rows.map { row in try StatementLine(row) }
                 if !lines.isEmpty { try await page(lines) }
@@ -137,7 +139,7 @@ public enum Statements {
         return StatementTotal(requests: requests, cost: cost)
     }
 
-    static func teams(_ source: StatementSource, _ position: Int64) -> Query {
+    static func teams(_ source: StatementSource, _ position: Int64, _ shared: SharedCosts) -> Query {
         if let (statement, edition) = source.frozen {
             return """
                 SELECT a.team_id, a.team_name, coalesce(a.cost_center, ''), sum(s.requests)::bigint, sum(s.cost)
@@ -164,12 +166,18 @@ public enum Statements {
                 FROM (SELECT * FROM ledger_entries WHERE organization_id = \(organization) AND version > \(position)
                       ORDER BY version OFFSET 0) AS tail
                 WHERE occurred_at >= \(span.start) AND occurred_at < \(span.end) GROUP BY 1
+                UNION ALL
+                SELECT m.attribution_id, 0, m.cost FROM \(list: [shared.takenRows]) AS m (split_id, name, method, attribution_id, cost)
+            ), named AS (
+                SELECT a.team_id, a.team_name, a.cost_center, s.requests, s.cost
+                FROM spend AS s JOIN attributions AS a ON a.organization_id = \(organization) AND a.id = s.attribution_id
+                UNION ALL
+                SELECT team_id, team_name, cost_center, 0, cost FROM (\(list: [shared.givenRows])) AS m
             )
-            SELECT a.team_id, a.team_name, coalesce(a.cost_center, ''), sum(s.requests)::bigint, sum(s.cost)
-            FROM spend AS s JOIN attributions AS a ON a.organization_id = \(organization) AND a.id = s.attribution_id
-            GROUP BY a.team_id, a.team_name, a.cost_center
-            HAVING sum(s.requests) <> 0 OR sum(s.cost) <> 0
-            ORDER BY sum(s.cost) DESC, a.team_name COLLATE "C", a.cost_center COLLATE "C", a.team_id
+            SELECT team_id, team_name, coalesce(cost_center, ''), sum(requests)::bigint, sum(cost)
+            FROM named GROUP BY team_id, team_name, cost_center
+            HAVING sum(requests) <> 0 OR sum(cost) <> 0
+            ORDER BY sum(cost) DESC, team_name COLLATE "C", cost_center COLLATE "C", team_id
             """
     }
 }

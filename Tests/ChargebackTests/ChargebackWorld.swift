@@ -40,6 +40,10 @@ struct ChargebackWorld: Sendable {
         }
     }
 
+    /// Whose key books adjustments and writes rules.
+    static let apiKey = APIKeyID(high: 6, low: 100)
+    static func project(_ place: UInt64) -> ProjectID { ProjectID(high: 4, low: place) }
+
     /// Of the kinds that have one, told apart by their names.
     static func price(_ kind: String) -> PriceID { PriceID(high: 8, low: UInt64(kind.utf8.count)) }
 
@@ -48,6 +52,14 @@ struct ChargebackWorld: Sendable {
             "INSERT INTO organizations (organization_id, name, time_zone) VALUES (\(organization), 'Acme', 'Europe/Berlin')",
             "INSERT INTO fences (organization_id) VALUES (\(organization))",
             "INSERT INTO teams (organization_id, id, name) VALUES (\(organization), \(TeamID(high: 3, low: 3)), 'Search')",
+            """
+            INSERT INTO api_keys (organization_id, id, name, role, secret_sha256, secret_hint)
+            VALUES (\(organization), \(Self.apiKey), 'finance', 'finance', sha256(''), '')
+            """,
+            """
+            INSERT INTO models (organization_id, id, name, provider)
+            VALUES (\(organization), \(ModelID(high: 9, low: 9)), \(Self.model), 'openai')
+            """,
             """
             INSERT INTO tiers (organization_id, id, name, rank, models, max_output_tokens)
             VALUES (\(organization), \(TierID(high: 5, low: 5)), 'Standard', 1, \(["*"]), 1000)
@@ -120,11 +132,42 @@ struct ChargebackWorld: Sendable {
         return try await ClosingMonths.finish(month, of: organization, at: now, on: connection)
     }
 
+    /// Renames a project's team, moves the project to it, and returns the attribution of its calls from now on.
+    func move(project place: UInt64, toTeam name: String, costCenter: String?) async throws -> UInt64 {
+        let (attribution, team) = (place + 100, TeamID(high: 3, low: place + 100))
+        try await sql([
+            "INSERT INTO teams (organization_id, id, name) VALUES (\(organization), \(team), \(name))",
+            """
+            UPDATE projects SET team_id = \(team), name = name || ' moved', cost_center = \(costCenter)
+            WHERE organization_id = \(organization) AND id = \(Self.project(place))
+            """,
+            """
+            INSERT INTO attributions
+                (organization_id, id, team_id, team_name, project_id, project_name, cost_center, tier_id, tier_name, api_key_id,
+                 api_key_name, environment)
+            VALUES (\(organization), \(AttributionID(high: 2, low: attribution)), \(team), \(name), \(Self.project(place)),
+                    \("Project \(place) moved"), \(costCenter), \(TierID(high: 5, low: 5)), 'Standard',
+                    \(APIKeyID(high: 6, low: place)), 'ci', 'staging')
+            """,
+        ])
+        return attribution
+    }
+
+    /// Asks for an adjustment, or for a credit where it is below zero, and approves it.
+    func adjust(_ amount: Amount, project place: UInt64, at: String, _ store: Store, now: Instant) async throws {
+        let new = NewAdjustment(
+            id: AdjustmentID(at: now), kind: amount < .zero ? .credit : .adjustment, project: Self.project(place), feature: nil,
+            amount: amount, reason: "a fee", occurredAt: try #require(Instant(rfc3339: at)))
+        _ = try await store.requestAdjustment(new, of: organization, requestedBy: "a", rank: 1, at: now)
+        _ = try await store.decide(
+            .approve, on: new.id, of: organization, by: "b", apiKey: Self.apiKey, reason: nil, at: now, check: { _ in })
+    }
+
     /// What administrators may do at any time.
     func renameEverything() async throws {
         try await sql([
             "UPDATE organizations SET name = 'Other' WHERE organization_id = \(organization)",
-            "UPDATE teams SET name = 'Find', cost_center = 'CC-9'",
+            "UPDATE teams SET name = name || ' renamed', cost_center = 'CC-9'",
             "UPDATE projects SET name = name || ' renamed', cost_center = 'CC-8', archived_at = now()",
             "UPDATE prices SET valid_to = now() WHERE valid_to IS NULL",
         ])

@@ -23,12 +23,6 @@ import Testing
                     .init(at: "2025-09-10T12:00:00Z", attribution: 1, feature: "chat", lines: [("input", 1_000_000, 1)]),
                     .init(at: "2025-09-11T12:00:00Z", attribution: 1, lines: [("output", 3, 2)]),
                 ])
-            try await world.sql([
-                """
-                INSERT INTO models (organization_id, id, name, provider)
-                VALUES (\(world.organization), \(ModelID(high: 9, low: 9)), \(ChargebackWorld.model), 'openai')
-                """
-            ])
             let pool = PostgresPool(database, size: 2, logger: testLogger)
             let store = Store(pool: pool)
             try await world.close(september, store, at: now)

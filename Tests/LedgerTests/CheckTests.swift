@@ -75,6 +75,17 @@ struct CheckTests {
                    1, 1, sha256('') FROM fences
             """
         ),
+        (
+            "splits_cancel",
+            """
+            ALTER TABLE statement_lines DISABLE TRIGGER keep_frozen_lines;
+            ALTER TABLE statement_lines DROP CONSTRAINT statement_lines_organization_id_statement_id_fkey;
+            INSERT INTO statement_lines (organization_id, statement_id, edition, line, consumed_at, attribution_id, provider, model, feature,
+                                         usage_kind, price_id, calls, quantity, cost, split_id, split_ratio)
+            SELECT organization_id, gen_random_uuid(), 1, 1, now(), id, 'bursar', 'split', 'Platform', 'split_even', gen_random_uuid(), 0, 0,
+                   1, gen_random_uuid(), 1 FROM attributions
+            """
+        ),
         ("event_has_deliveries", "DELETE FROM deliveries"),
         ("deliveries_move", "UPDATE deliveries SET next_attempt_at = now() - interval '11 minutes'"),
         ("deliveries_move", "UPDATE deliveries SET state = 'sending', lease_until = now() - interval '11 minutes'"),

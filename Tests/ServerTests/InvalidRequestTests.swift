@@ -157,6 +157,14 @@ import Testing
             ]
         ),
         (.post, "/v1/usage", ["events": [["project": "$project", "request_id": "r2", "model": "model-a", "usage": ["input": 1]]]]),
+        (
+            .post, "/v1/cost-splits",
+            [
+                "name": "N", "source": "$project", "method": "percent", "receivers": [["project": "$sharing", "percent": "100"]],
+                "from_month": "2020-01", "until_month": "2020-02",
+            ]
+        ),
+        (.patch, "/v1/cost-splits/$split", ["until_month": "2020-03"]),
         (.put, "/v1/journal-accounts", ["expense": "6400", "clearing": "2400", "cost_centers": ["CC-1": "6410"]]),
         (.post, "/v1/statements/2026-01/propose", [:]),
         (
@@ -343,8 +351,18 @@ struct Names: Sendable {
         ]
         let reallocation = try await leading.post("/v1/reallocations", shift)
         try #require(reallocation.status == 201, "\(reallocation)")
+        func project(_ name: JSON) async throws -> String {
+            try await world.served.owner.post("/v1/projects", ["name": name, "team": .string(world.team), "tier": .string(world.tier)]).id
+        }
+        let (sharing, shared) = (try await project("Sharing"), try await project("Shared"))
+        let split = try await world.served.owner.post(
+            "/v1/cost-splits",
+            [
+                "name": "N", "source": .string(shared), "method": "even", "receivers": [["project": .string(sharing)]],
+                "from_month": "2020-01",
+            ])
         ids = [
-            ("$price", price.id),
+            ("$price", price.id), ("$sharing", sharing), ("$split", split.id),
             ("$second", taking), ("$reallocation", reallocation.id),
             ("$adjustment", adjustment.id), ("$denied", denied.id), ("$booked", booked.id),
             ("$request2", second.id), ("$request", first.id), ("$higher", higher.id),

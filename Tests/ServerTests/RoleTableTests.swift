@@ -101,6 +101,12 @@ import Testing
         ("GET /v1/reports/spend", "oafu", nil), ("GET /v1/statements/2026-01", "oafu", nil),
         ("GET /v1/statements/2026-01/unattributed", "oafu", nil),
         ("GET /v1/statements/2026-01/export", "oaf", nil),
+        (
+            "POST /v1/cost-splits", "oaf",
+            ["name": "N", "source": "$project", "method": "even", "receivers": [["project": "$empty"]], "from_month": "2020-01"]
+        ),
+        ("GET /v1/cost-splits", "oafu", nil), ("GET /v1/cost-splits/$split", "oafu", nil),
+        ("PATCH /v1/cost-splits/$split", "oaf", ["until_month": nil]),
         ("POST /v1/adjustments", "oaf", ["kind": "credit", "project": "$project", "amount": "1", "reason": "N"]),
         ("GET /v1/adjustments", "oafu", nil), ("GET /v1/adjustments/$adjustment", "oafu", nil),
         ("POST /v1/adjustments/$adjustment/approve", "oa", [:]), ("POST /v1/adjustments/$adjustment/deny", "oa", ["reason": "N"]),
@@ -335,6 +341,14 @@ private struct Place {
         let adjustment = try await Caller(port: owner.port, apiKey: finance.body["secret"]?.string).post(
             "/v1/adjustments", ["kind": "credit", "project": .string(project), "amount": "1", "reason": "N"]
         ).id
+        let shared = try await post("/v1/projects", ["name": .string(unique()), "team": .string(team), "tier": .string(tier)]).id
+        let split = try await post(
+            "/v1/cost-splits",
+            [
+                "name": "N", "source": .string(shared), "method": "even", "receivers": [["project": .string(project)]],
+                "from_month": "2020-01",
+            ]
+        ).id
         // Ranks are the organization's: a second place in it, which is given its tier, has others.
         let rank: Int64 = isSecond ? 4 : 2
         let higher = try await post(
@@ -377,7 +391,7 @@ private struct Place {
         return Place(
             ids: [
                 "$team": team, "$tier": tier, "$project": project, "$empty": empty, "$user": user, "$key": key, "$budget": budget,
-                "$burst": burst, "$reallocation": reallocation, "$adjustment": adjustment, "$proposal": proposal,
+                "$burst": burst, "$reallocation": reallocation, "$adjustment": adjustment, "$proposal": proposal, "$split": split,
                 "$teamBudget": teamBudget, "$endpoint": endpoint, "$delivery": delivery, "$model": model, "$price": price,
                 "$reservation": reservation, "$higher": higher, "$request": request, "$grant": grant, "$soon": soon(),
             ], secret: try #require(caller.body["secret"]?.string))

@@ -18,6 +18,7 @@ struct FOCUSChecker: Sendable {
     private var rows = 0
     private var billed: [String: Money] = [:]
     private var commitments: [String: (used: Money, bought: Money)] = [:]
+    private var splits: [String: (cost: Money, ratio: Amount)] = [:]
 
     init(_ version: FOCUSVersion) {
         columns = FOCUSColumn.all(of: version)
@@ -37,12 +38,16 @@ struct FOCUSChecker: Sendable {
     }
 
     /// Equality 3: an invoice's rows sum to what is paid, to the cent. Equality 4: what was bought of a commitment is used or unused.
+    /// Equality 5: what a split takes it gives, and its parts sum to 1.
     func finish(invoice: String, payable: Money) throws(FOCUSViolation) {
         guard billed.allSatisfy({ $0.key == invoice }), billed[invoice] ?? .zero == payable else {
             throw FOCUSViolation(row: 0, rule: "BilledCost of \(invoice) sums to \(billed[invoice] ?? .zero), not to \(payable)")
         }
         for (id, sums) in commitments where sums.used != sums.bought {
             throw FOCUSViolation(row: 0, rule: "commitment \(id): used \(sums.used), bought \(sums.bought)")
+        }
+        for (id, sums) in splits where sums.cost != .zero || (places[FOCUSColumn.methodDetails] != nil && sums.ratio != Amount(whole: 1)) {
+            throw FOCUSViolation(row: 0, rule: "split \(id): \(sums.cost) are left, parts sum to \(sums.ratio)")
         }
     }
 
@@ -72,6 +77,7 @@ struct FOCUSChecker: Sendable {
         for (quantity, unit) in [
             ("PricingQuantity", "PricingUnit"), ("ConsumedQuantity", "ConsumedUnit"), ("SkuId", "SkuMeter"), ("ResourceId", "ResourceType"),
             ("SubAccountId", "SubAccountType"), ("CommitmentDiscountId", "CommitmentDiscountType"),
+            ("AllocatedMethodId", FOCUSColumn.methodDetails),
         ] where self[cells, quantity].isEmpty != self[cells, unit].isEmpty {
             throw violation("\(quantity) and \(unit) must be null together")
         }
@@ -107,6 +113,11 @@ struct FOCUSChecker: Sendable {
             guard [list, contracted, effective].allSatisfy({ $0 == cost }) else { throw violation("four costs that are not the same") }
         }
         billed[self[cells, "InvoiceId"], default: .zero] += cost
+        let split = self[cells, "x_SplitId"]
+        if !split.isEmpty {
+            splits[split, default: (.zero, .zero)].cost += cost
+            splits[split, default: (.zero, .zero)].ratio += Self.ratio(self[cells, FOCUSColumn.methodDetails]) ?? .zero
+        }
         let commitment = self[cells, "CommitmentDiscountId"]
         guard !commitment.isEmpty else { return }
         if self[cells, "ChargeCategory"] == "Purchase" {
@@ -127,7 +138,7 @@ struct FOCUSChecker: Sendable {
         case .decimal: return Amount(cell) != nil && cell.utf8.contains(UInt8(ascii: "."))
         case .integer: return Int64(cell).map { String($0) } == cell
         case .time: return cell.utf8.count == 20 && cell.hasSuffix("Z") && Instant(rfc3339: cell) != nil
-        case .json: return isKeyValue(cell)
+        case .json: return column.name == FOCUSColumn.methodDetails ? ratio(cell) != nil : isKeyValue(cell)
         }
     }
 
@@ -136,6 +147,12 @@ struct FOCUSChecker: Sendable {
         let parts = text.split(separator: " ", omittingEmptySubsequences: false)
         guard let noun = parts.last, parts.count <= 2, noun.first?.isUppercase == true, noun.allSatisfy(\.isLetter) else { return false }
         return parts.count == 1 || (parts[0].first != "0" && parts[0].allSatisfy { $0.isASCII && $0.isNumber })
+    }
+
+    /// The part in `{"Elements":[{"AllocatedRatio":0.05}]}`.
+    private static func ratio(_ text: String) -> Amount? {
+        guard let elements = (try? JSON.parse(Array(text.utf8)))?["Elements"]?.array, elements.count == 1 else { return nil }
+        return elements[0]["AllocatedRatio"]?.numberText.flatMap { Amount($0) }
     }
 
     /// One object without objects or arrays in it.

@@ -18,6 +18,8 @@ enum FOCUSCell: Sendable {
     case integer(Int64)
     case time(Instant)
     case json([(String, String)])
+    /// `{"Elements":[{"AllocatedRatio":0.05}]}`.
+    case allocation(ratio: Amount)
 
     init(_ text: String?) { self = text.flatMap { $0.isEmpty ? nil : .text($0) } ?? .null }
 }
@@ -82,7 +84,26 @@ struct FOCUSColumn: Sendable {
         return tags.filter { !$0.1.isEmpty }
     }
 
-    private static let table = charges + commitments + prices + services + own
+    private static func allocated(
+        _ name: String, _ kind: Kind = .text, _ cell: @escaping @Sendable (StatementLine, String, Amount) -> FOCUSCell
+    ) -> FOCUSColumn {
+        FOCUSColumn(name, kind, null: true, only: .v14) { row, _ in
+            guard let line = row.line, let (method, ratio) = row.allocation else { return .null }
+            return cell(line, method, ratio)
+        }
+    }
+
+    private static let table = allocations + charges + commitments + prices + services + own
+
+    private static let allocations: [FOCUSColumn] = [
+        allocated(FOCUSColumn.methodDetails, .json) { _, _, ratio in .allocation(ratio: ratio) },
+        allocated("AllocatedMethodId") { _, method, _ in .text(method) },
+        allocated("AllocatedResourceId") { line, _, _ in .text(line.project.description) },
+        allocated("AllocatedResourceName") { line, _, _ in FOCUSCell(line.projectName) },
+        allocated("AllocatedTags", .json) { _, _, _ in .null },
+    ]
+    /// The one column that holds more than key-value pairs.
+    static let methodDetails = "AllocatedMethodDetails"
 
     private static let charges: [FOCUSColumn] = [
         FOCUSColumn("BilledCost", .decimal) { row, _ in .decimal(row.cost) },
@@ -162,6 +183,7 @@ struct FOCUSColumn: Sendable {
         line("x_Feature") { FOCUSCell($0.feature) },
         line("x_ModelId") { .text($0.model) },
         line("x_RequestCount", .integer) { .integer($0.calls) },
+        line("x_SplitId") { FOCUSCell($0.split?.description) },
         line("x_StatementLine", .integer) { .integer($0.number) },
         line("x_TeamId") { .text($0.team.description) },
         line("x_TeamName") { FOCUSCell($0.teamName) },

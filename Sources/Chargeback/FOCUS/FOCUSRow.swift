@@ -21,7 +21,13 @@ struct FOCUSRow: Sendable {
     let listCost: Money
     let provider: FOCUSProvider
 
-    /// Whether no provider billed it: an adjustment, a credit, or the rounding.
+    /// What the specification calls split cost allocation (recipe L): how much of a shared cost the receiver takes on.
+    var allocation: (method: String, ratio: Amount)? {
+        guard let line, line.split != nil, let ratio = line.splitRatio else { return nil }
+        return (line.usageKind.uppercased().replacing("_", with: "-") + "-1", ratio)
+    }
+
+    /// Whether no provider billed it: an adjustment, a credit, a shared cost, or the rounding.
     var isOwn: Bool { line == nil || line?.provider == BookingKind.ownProvider }
 
     /// Usage that has a price (recipes A, B, J, K), and credits (G). Usage without a price cannot be a row of usage, which needs a unit
@@ -29,7 +35,8 @@ struct FOCUSRow: Sendable {
     init(_ line: StatementLine, of head: StatementHead, day: StatementSpan) {
         self.line = line
         isCorrection = line.consumedAt < head.span.start
-        period = day
+        // What is shared is shared for the whole month.
+        period = line.split == nil ? day : head.span
         cost = line.cost
         let isOwn = line.provider == BookingKind.ownProvider
         provider = isOwn ? .bursar : FOCUSProvider(line.provider, model: line.model)
@@ -38,6 +45,10 @@ struct FOCUSRow: Sendable {
             category = .usage
             description = "\(meter.name), \(line.model), \(line.serviceTier ?? "standard")"
             listCost = FOCUSRow.cost(of: line.quantity, at: list)
+        } else if line.split != nil {
+            category = .adjustment
+            description = "\(line.splitRatio == nil ? "Shared cost taken" : "Shared cost given"), \(line.feature)"
+            listCost = line.cost
         } else if isOwn {
             category = line.model == BookingKind.credit.rawValue ? .credit : .adjustment
             description = category.rawValue

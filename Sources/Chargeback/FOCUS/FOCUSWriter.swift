@@ -70,6 +70,7 @@ extension FOCUSCell {
         case .decimal(let amount): return amount.description
         case .integer(let number): return String(number)
         case .time(let instant): return instant.rfc3339
+        case .allocation(let ratio): return #"{"Elements":[{"AllocatedRatio":\#(ratio.description)}]}"#
         case .json(let members):
             var writer = JSONWriter(capacity: 160)
             writer.object { writer in
