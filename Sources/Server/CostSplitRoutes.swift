@@ -34,10 +34,10 @@ extension API {
     }
 
     @Sendable func listCostSplits(_ exchange: Exchange) async throws -> Response {
-        let page = try exchange.page(CostSplitKind.self)
-        return try await exchange.page(
-            store.costSplits(of: exchange.organization, after: page.cursor ?? .first, limit: page.limit)
-        ) { $0.write(&$1) }
+        var query = try exchange.query()
+        let listing: Listing<CostSplitRecord, CostSplitID> = PageQuery.listing(&query, CostSplitRecord.orders)
+        try query.finish()
+        return try await exchange.page(store.costSplits(of: exchange.organization, listing)) { $0.write(&$1) }
     }
 
     @Sendable func readCostSplit(_ exchange: Exchange) async throws -> Response {

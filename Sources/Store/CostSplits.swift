@@ -68,15 +68,16 @@ extension Store {
 
     /// All rules, those of the past included.
     public func costSplits(
-        of organization: OrganizationID, after: CostSplitID, limit: Int
-    ) async throws -> Page<CostSplitRecord, CostSplitID> {
+        of organization: OrganizationID, _ listing: Listing<CostSplitRecord, CostSplitID>
+    ) async throws -> Page<CostSplitRecord, ListPlace<CostSplitID>> {
         try await read { connection in
             let result = try connection.query(
                 """
                 SELECT id, name, source_id, method, receivers, from_month, until_month, set_by, revision, created_at FROM cost_splits
-                WHERE organization_id = \(organization) AND id > \(after) ORDER BY id LIMIT \(limit + 1)
+                WHERE organization_id = \(organization) AND \(list: [listing.isAfter("id")])
+                ORDER BY \(list: [listing.ordering("id")]) LIMIT \(listing.limit + 1)
                 """)
-            return Page(try result.rows.map(CostSplitRecord.init), limit: limit, cursor: \.split.id)
+            return listing.page(try result.rows.map(CostSplitRecord.init)) { $0.split.id }
         }
     }
 

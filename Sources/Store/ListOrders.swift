@@ -44,6 +44,10 @@ extension BudgetRecord {
     }
 }
 
+extension CostSplitRecord {
+    public static var orders: [ListOrder<Self>] { [.made("created_at"), .name { $0.name }] }
+}
+
 extension EndpointRecord {
     public static var orders: [ListOrder<Self>] { [.made("created_at"), .name { $0.settings.name }] }
 }
