@@ -163,7 +163,7 @@ extension Fact {
                 SELECT coalesce(sum(cost), 0) AS cost, coalesce(sum(calls), 0)::bigint AS calls FROM statement_lines
                 WHERE organization_id = s.organization_id AND statement_id = s.id AND edition = s.edition) AS l
             CROSS JOIN LATERAL (
-                SELECT coalesce(sum(cost), 0) AS cost, count(*) AS calls FROM ledger_entries
+                SELECT coalesce(sum(cost), 0) AS cost, count(*) FILTER (WHERE kind = 'usage') AS calls FROM ledger_entries
                 WHERE organization_id = s.organization_id AND occurred_at >= s.starts_at AND occurred_at < s.ends_at) AS b
             WHERE s.organization_id = \(organization) AND s.state = 'closed'
                   AND ((s.cost, s.calls) IS DISTINCT FROM (l.cost, l.calls)
