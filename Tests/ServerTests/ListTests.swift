@@ -18,7 +18,8 @@ import Testing
         ("/v1/budgets/{budget}/bursts", ["requested_at"], "-requested_at"), ("/v1/bursts", ["requested_at"], "-requested_at"),
         ("/v1/access-requests", ["requested_at"], "-requested_at"), ("/v1/access-grants", ["granted_at"], "-granted_at"),
         ("/v1/reallocations", ["requested_at"], "-requested_at"), ("/v1/adjustments", ["requested_at"], "-requested_at"),
-        ("/v1/cost-splits", ["created_at", "name"], "created_at"), ("/v1/endpoints", ["created_at", "name"], "created_at"), ("/v1/alerts", ["created_at"], "-created_at"),
+        ("/v1/cost-splits", ["created_at", "name"], "created_at"), ("/v1/endpoints", ["created_at", "name"], "created_at"),
+        ("/v1/alerts", ["created_at"], "-created_at"),
         ("/v1/statements", ["month"], "-month"), ("/v1/audit-events", ["sequence"], "-sequence"),
     ]
 
@@ -31,7 +32,8 @@ import Testing
                 let path = list.path.replacing("{budget}", with: budget)
                 let usual = try await Self.all(path, nil, world)
                 #expect(
-                    usual.count >= (["/v1/alerts", "/v1/price-proposals", "/v1/cost-splits"].contains(list.path) ? 0 : 2), "\(path) has too little to sort")
+                    usual.count >= (["/v1/alerts", "/v1/price-proposals", "/v1/cost-splits"].contains(list.path) ? 0 : 2),
+                    "\(path) has too little to sort")
                 #expect(try await Self.all(path, list.usual, world) == usual, "\(path)")
                 for sort in list.sorts {
                     let up = try await Self.all(path, sort, world)
