@@ -72,7 +72,6 @@ public final class AlertDispatcher: Service {
             guard ContinuousClock.now >= nextGivingUp else { continue }
             nextGivingUp = .now + AlertDispatcher.pauseInterval
             await giveUpPaused()
-            // The period of the look, varied so that replicas do not all look at once: what other replicas commit gives no signal here.
         } while (try? await Task.sleep(for: AlertDispatcher.pollInterval * Double.random(in: 0.75...1.25))) != nil
     }
 
