@@ -142,7 +142,7 @@ extension HTTPTests {
     @Test("a call under way gets its answer when the server is asked to stop meanwhile")
     func underWay() async throws {
         try await withDatabase { database in
-            let secret = APIKeySecret()
+            let secret = APIKeySecret.ofTest()
             let pool = PostgresPool(database, size: 1, logger: testLogger)
             let store = Store(pool: pool)
             let owner = NewAPIKey(id: APIKeyID(at: .now()), name: "o", holder: .role(.owner), secret: secret)
@@ -156,7 +156,8 @@ extension HTTPTests {
                     return .refused(.reservationUnknown)
                 })
             let api = API(
-                store: store, statements: store, authenticator: Authenticator { try await store.credential(sha256: $0) },
+                store: store, statements: store,
+                authenticator: Authenticator(badKeysPerMinute: 100) { try await store.credential(sha256: $0) },
                 trustedProxies: [], keyUses: KeyUses(logger: testLogger) { _ in },
                 journal: Journal(logger: testLogger), metrics: Metrics(http: HTTPMetrics(routes), sources: []), engine: engine,
                 hindrance: { nil },
