@@ -126,15 +126,15 @@ extension Store {
     }
 
     /// Decides on a request; an approved one is booked in the same Postgres transaction, attributed by today's names and to `apiKey`.
-    /// - Parameter check: throws when whoever decides may not.
+    /// - Parameter check: sees the request and who asked, and throws when whoever decides may not.
     public func decide(
         _ decision: AdjustmentDecision, on id: AdjustmentID, of organization: OrganizationID, by actor: String, apiKey: APIKeyID,
-        reason: String?, at now: Instant, check: @Sendable (AdjustmentRecord) throws -> Void
+        reason: String?, at now: Instant, check: @Sendable (AdjustmentRecord, Speaker) throws -> Void
     ) async throws -> AdjustmentRecord {
         // The fence: an entry carries the version that booked it, in the order of commits (RollUps.swift).
         try await configure(organization) { connection in
             let request = try Adjustments.read(id, organization, connection)
-            try check(request)
+            try check(request, try Store.speaker(request.requestedBy, of: organization, connection))
             guard request.state == .requested else { throw AdminRefusal.inUse("It is \(request.state.rawValue) already.") }
             let state: AdjustmentRecord.State =
                 switch decision {
