@@ -17,7 +17,7 @@ import Testing
         try await withDatabase(migrated: false) { database in
             let owner = try await Self.hand(database, to: "owner_\(database.database)")
             _ = try await Migrator(owner, migrations: Array(Migration.all.prefix(Self.before)), logger: testLogger).migrate()
-            let key = APIKeySecret()
+            let key = APIKeySecret.ofTest()
             try await Self.fill(owner, key: key)
             #expect(try await Migrator(owner, logger: testLogger).migrate().count == Migration.all.count - Self.before)
             try await withServer(on: owner) { served in
