@@ -26,8 +26,9 @@ import Testing
                     .init(at: "2025-10-07T10:00:00Z", attribution: 1, lines: []),
                     .init(at: "2025-10-08T10:00:00Z", attribution: 1, corrects: "2025-09-30T10:00:00Z", lines: [("input", 1000, 1)]),
                 ])
-            let pool = PostgresPool(database, size: 1, logger: testLogger)
-            let export = try await StatementExport(store: Store(pool: pool), organization: world.organization)
+            let pool = PostgresPool(database.serving, size: 1, logger: testLogger)
+            let export = try await StatementExport(
+                store: Store(pool: pool).store(of: world.organization), organization: world.organization)
             var bytes: [UInt8] = []
             try await export.write(try await export.plan(format, month: StatementMonth("2025-10")!)) { bytes += $0 }
             await pool.shutdown()
