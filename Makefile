@@ -47,8 +47,8 @@ histories: needs ## Search histories of 1, 2 and 4 replicas for linearizability 
 	swift build --build-tests
 	$(call long,100) ReplicaTests
 
-# Whatever touches tenants' data on their behalf. Alerts and upkeep work for everyone at once, and so behind the first wall only.
-behind-walls = ServerTests|LedgerTests|ChargebackTests|StoreTests
+# Whatever touches tenants' data.
+behind-walls = ServerTests|LedgerTests|ChargebackTests|AlertsTests|StoreTests
 
 walls: needs ## Run the tests of all that works for tenants with each of the two walls between them alone
 	swift build --build-tests

@@ -192,6 +192,7 @@ extension Store {
             let old = try Store.apiKey(id, of: organization, connection)
             try allowed(old)
             try Store.check(revision: old.revision, archivedAt: old.revokedAt, against: nil)
+            try Bound.apiKeys.requireRoom(in: organization, connection)
             try connection.query(
                 """
                 UPDATE api_keys

@@ -94,6 +94,7 @@ extension Store {
             WHERE organization_id = \(organization) AND id = \(id)
             """)
         if decision == .approve {
+            try Bound.accessGrants.requireRoom(in: organization, connection)
             try connection.query(
                 """
                 INSERT INTO access_grants

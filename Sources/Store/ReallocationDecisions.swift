@@ -49,6 +49,7 @@ extension Store {
         _ new: NewReallocation, of organization: OrganizationID, by requester: String, rank: @Sendable (TeamID?) -> Int64, at now: Instant
     ) async throws -> ReallocationRecord {
         try await configure(organization) { connection in
+            try Bound.reallocations.requireRoom(in: organization, connection)
             let from = try Store.livingBudget(new.from, of: organization, at: "/from", connection)
             let to = try Store.livingBudget(new.to, of: organization, at: "/to", connection)
             if let misfit = from.misfit(with: to) { throw misfit }
