@@ -20,6 +20,12 @@ public let gracefulShutdownBound: Duration = .seconds(30)
 /// Months that are read or exported at once; more of them wait, and after five seconds are told `overloaded` (law 11).
 let statementConnections = 2
 
+/// Connections for what goes on beside requests: one closes months (law 11).
+let backgroundConnections = 1
+
+/// So long may one statement of theirs take: about one month, nobody waits for it.
+let backgroundPatience: Duration = .seconds(1800)
+
 /// How long Postgres may take until the first line of a month is there: all of them have to be sorted before.
 let statementPatience: Duration = .seconds(120)
 
@@ -51,6 +57,9 @@ public func buildServices(
     var patient = requests
     patient.statementTimeout = statementPatience
     let statements = PostgresPool(patient, size: statementConnections, logger: logger)
+    var unhurried = settings.database
+    unhurried.statementTimeout = backgroundPatience
+    let background = PostgresPool(unhurried, size: backgroundConnections, logger: logger)
     let dispatcher = AlertDispatcher(
         Sending(store: store, sealer: sealer, outbound: outbound, mail: settings.mail, publicURL: settings.publicURL), logger: logger)
     let ledger = Ledger(
@@ -74,10 +83,14 @@ public func buildServices(
             ]),
         engine: Engine(submit: { await ledger.submit($0, for: $1) }), hindrance: { await readiness.hindrance() },
         sealer: sealer, outbound: outbound, canMail: settings.mail != nil, wakeDispatcher: { dispatcher.wake() }, now: now)
-    let bursts = BurstWatch(store: store, now: now, onNews: { dispatcher.wake() }, logger: logger)
-    let closing = ClosingWatch(database: settings.database, now: now, onNews: { dispatcher.wake() }, logger: logger)
-    return [
-        pool, statements, upkeep, dispatcher, bursts, keyUses, closing, ledger,
+    let closing = ClosingWatch(pool: background, now: now, onNews: { dispatcher.wake() }, logger: logger)
+    let watches = [
+        Watch(to: "look for bursts to tell of", every: .seconds(10), logger: logger) {
+            if try await store.tellOfBursts(at: now()) > 0 { dispatcher.wake() }
+        }, Watch(to: "look for months to close", every: .seconds(1), logger: logger) { try await closing.look() },
+    ]
+    return [pool, statements, background, upkeep, dispatcher] + watches + [
+        keyUses, ledger,
         buildApplication(api, served, host: settings.host, port: settings.port, logger: logger, onRunning: onRunning),
     ]
 }
