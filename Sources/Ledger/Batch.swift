@@ -198,11 +198,10 @@ struct Batch {
     }
 
     private func answer(_ index: Int, _ first: [(OrganizationID, Reservation)], _ memory: Memory) -> Outcome? {
-        let item = items[index]
-        guard case .refused = item.decided, let request = item.pending.command.request,
-            let known = first.first(where: { $0.0 == item.organization && $0.1.request == request })
-        else { return item.decided }
-        return memory.organizations[item.organization]?.state.repeated(item.pending.command, known.1)
+        guard case .refused = items[index].decided, let request = items[index].pending.command.request,
+            let known = first.first(where: { $0.0 == items[index].organization && $0.1.request == request })
+        else { return items[index].decided }
+        return memory.organizations[items[index].organization]?.state.repeated(items[index].pending.command, known.1)
     }
 
     // MARK: when a flight fails

@@ -1,6 +1,7 @@
 /// From the `Authorization` field to a credential (design §10).
 import Budgets
 import HTTPTypes
+import Outbound
 import Store
 import Synchronization
 
@@ -27,13 +28,14 @@ final class Authenticator: Sendable {
     ///   - header: The field `Authorization`.
     ///   - address: Where the request came from.
     /// - Throws: `Problem`: 401, or 429 after too many keys that were none; what `lookUp` throws.
-    func credential(of header: String?, from address: String, at now: Instant, cached: Bool) async throws -> Credential {
+    func credential(of header: String?, from address: IPAddress?, at now: Instant, cached: Bool) async throws -> Credential {
         guard let header else { throw Problem(.unauthenticated, "Send an API key as «Authorization: Bearer bur_…».") }
         guard let hash = Authenticator.bearer(header).flatMap({ APIKeySecret($0) })?.sha256 else {
             throw failure("The API key is not one of Bursar's: check that it was copied whole.", address, nil, now)
         }
-        let (known, wait) = memory.withLock { memory in
-            (cached ? memory.credentials[hash] : nil, memory.throttle.wait(key: hash, at: now))
+        let (known, wait) = memory.withLock { memory -> (Credential?, Int64?) in
+            if cached, let known = memory.credentials[hash] { return (known, nil) }
+            return (nil, memory.throttle.wait(key: hash, at: now))
         }
         if let known { return known }
         if let wait { throw Problem(tooManyAttempts: wait) }
@@ -48,14 +50,14 @@ final class Authenticator: Sendable {
         return found
     }
 
-    private func failure(_ detail: String, _ address: String, _ key: [UInt8]?, _ now: Instant) -> Problem {
-        let wait = memory.withLock { $0.throttle.failed(address: address, key: key, at: now) }
+    private func failure(_ detail: String, _ address: IPAddress?, _ key: [UInt8]?, _ now: Instant) -> Problem {
+        let wait = memory.withLock { $0.throttle.failed(address: address?.description ?? "", key: key, at: now) }
         return wait.map { Problem(tooManyAttempts: $0) } ?? Problem(.unauthenticated, detail)
     }
 
     /// What stands behind the word `Bearer`.
     private static func bearer(_ header: String) -> Substring? {
-        guard header.count < 100, let space = header.firstIndex(of: " "), header[..<space].lowercased() == "bearer" else { return nil }
+        guard header.utf8.count < 100, let space = header.firstIndex(of: " "), header[..<space].lowercased() == "bearer" else { return nil }
         return header[header.index(after: space)...]
     }
 }

@@ -188,13 +188,9 @@ extension FieldRule where Value == Int64 {
 extension FieldRule where Value == String {
     static var mailAddress: FieldRule { text(3...254).that("must be an e-mail address", OutboundMail.isAddress) }
 
-    /// `*`, an event's type, or the beginning of several: `budget.*`.
     static var eventPattern: FieldRule {
-        text(1...100).that("must be *, an event type such as budget.exceeded, or the beginning of several such as budget.*") { text in
-            text == "*"
-                || text.split(separator: ".", omittingEmptySubsequences: false).enumerated().allSatisfy { index, part in
-                    part == "*" ? index > 0 && text.hasSuffix(".*") : !part.isEmpty && !part.contains("*")
-                }
+        text(1...100).that("must be *, an event type such as budget.exceeded, or all of a kind such as budget.*") {
+            EventType.patterns.contains($0)
         }
     }
 }

@@ -5,17 +5,18 @@ import Hummingbird
 import JSON
 import Logging
 import NIOCore
+import Outbound
 import Store
 
 /// What Hummingbird carries along with a request.
 struct ServerContext: RequestContext {
     var coreContext: CoreRequestContextStorage
     /// The address at the other end of the connection.
-    let peer: String?
+    let peer: IPAddress?
 
     init(source: ApplicationRequestContextSource) {
         coreContext = CoreRequestContextStorage(source: source)
-        peer = source.channel.remoteAddress?.ipAddress
+        peer = source.channel.remoteAddress.flatMap { IPAddress($0) }
     }
 }
 

@@ -36,7 +36,7 @@ struct Route: Sendable {
         if case .needs(let permission) = access {
             let client = context.client(of: request, trusting: api.trustedProxies)
             credential = try await api.authenticator.credential(
-                of: request.headers[.authorization], from: client?.description ?? "", at: api.now(), cached: permission == .call)
+                of: request.headers[.authorization], from: client, at: api.now(), cached: permission == .call)
             asked.credential = credential
             api = api.walled(for: credential.organization)
             try credential.requireNetwork(of: client)

@@ -22,6 +22,13 @@ public enum EventType: String, Sendable, CaseIterable {
     case statementClosed = "statement.closed"
     case endpointDisabled = "endpoint.disabled"
     case endpointTest = "endpoint.test"
+
+    /// What endpoints can subscribe to: everything (`*`), all types with one beginning (`budget.*`), and each type. A word that names none
+    /// is a slip of the pen, and nobody would miss the alerts until they are needed.
+    public static let patterns: [String] = {
+        let families = Set(allCases.map { $0.rawValue.prefix { $0 != "." } + ".*" }.map(String.init))
+        return ["*"] + families.sorted() + allCases.map(\.rawValue)
+    }()
 }
 
 /// News about to be told. What every event has (id, time, organization) is added by `Store.append`.

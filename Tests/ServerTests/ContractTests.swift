@@ -29,6 +29,12 @@ import Yams
         #expect(Set(scopes ?? []) == Set(Permission.allCases.map(\.rawValue)))
     }
 
+    @Test("the document names exactly what endpoints can subscribe to")
+    func eventPatternsAgree() throws {
+        let patterns = try Contract().at("components", "schemas", "EventPattern", "enum") as? [String]
+        #expect(patterns == EventType.patterns)
+    }
+
     @Test("routes that need no key say so, and no others")
     func securityAgrees() throws {
         let contract = try Contract()
