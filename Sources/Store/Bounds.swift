@@ -14,6 +14,8 @@ enum Bound: String, CaseIterable {
     case accessGrants = "access grants in force"
     case adjustments = "undecided adjustments"
     case reallocations = "undecided reallocations"
+    /// Not made yet, or with a file.
+    case exports
 
     var most: Int {
         switch self {
@@ -23,6 +25,7 @@ enum Bound: String, CaseIterable {
         case .prices: 50_000
         case .tiers, .endpoints: 200
         case .costSplits, .adjustments, .reallocations: 500
+        case .exports: 20
         }
     }
 
@@ -68,6 +71,11 @@ enum Bound: String, CaseIterable {
         case .reallocations:
             """
             SELECT count(*) FROM (SELECT FROM reallocations WHERE organization_id = \(id) AND decision IS NULL AND lapses_at > now()
+                LIMIT \(most)) AS counted
+            """
+        case .exports:
+            """
+            SELECT count(*) FROM (SELECT FROM exports WHERE organization_id = \(id) AND state IN ('queued', 'running', 'done')
                 LIMIT \(most)) AS counted
             """
         case .apiKeys:

@@ -91,6 +91,10 @@ extension AlertRecord {
     public static var orders: [ListOrder<Self>] { [.made("created_at")] }
 }
 
+extension ExportRecord {
+    public static var orders: [ListOrder<Self>] { [.made("created_at")] }
+}
+
 extension StatementRecord {
     public static var orders: [ListOrder<Self>] { [.made("month")] }
 }

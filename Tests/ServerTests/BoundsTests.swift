@@ -9,16 +9,20 @@ import Testing
 @testable import Store
 
 @Suite(.serialized, .timeLimit(.minutes(4))) struct BoundsTests {
-    /// A kind of thing: its table, what tells its rows apart beside the id as SQL of a number `n`, and how one more is made.
+    /// A kind of thing: its table, what tells its rows apart beside the id as SQL of a number `n`, and how one more is made. Without a
+    /// table there are so few that they are made one by one.
     private struct Kind: Sendable {
         let bound: Bound
-        let table: String
+        var table: String?
         var unique = ""
         let make: @Sendable (World, Int) async throws -> Caller.Answer
     }
 
     private static let end = JSON.string(Instant.now().adding(seconds: 86_400 * 7).rfc3339)
     private static let kinds: [Kind] = [
+        Kind(bound: .exports) { world, _ in
+            try await world.served.owner.post("/v1/exports", ["format": "csv", "first_month": "2026-01", "last_month": "2026-01"])
+        },
         Kind(bound: .costSplits, table: "cost_splits") { world, number in
             let source = try await project("Source \(number)", world)
             return try await world.served.owner.post(
@@ -94,15 +98,11 @@ import Testing
             for kind in Self.kinds {
                 let first = try await kind.make(world, 1)
                 try #require((200...299).contains(first.status), "\(kind.bound): \(first)")
-                let copies = ["'id', gen_random_uuid()", kind.unique].filter { !$0.isEmpty }.joined(separator: ", ")
-                try await connection.script(
-                    """
-                    INSERT INTO \(kind.table)
-                    SELECT r.* FROM (SELECT * FROM \(kind.table) WHERE organization_id = '\(organization.hexadecimal)'
-                                     ORDER BY id DESC LIMIT 1) AS t,
-                        generate_series(1, \(kind.bound.most) - 1 - (\(Self.count(kind, organization)))) AS n,
-                        LATERAL jsonb_populate_record(t, jsonb_build_object(\(copies))) AS r
-                    """)
+                if let table = kind.table {
+                    try await connection.script(Self.copies(kind, table, organization))
+                } else {
+                    for number in 2..<kind.bound.most { _ = try await kind.make(world, number) }
+                }
                 let last = try await kind.make(world, 2)
                 #expect((200...299).contains(last.status), "\(kind.bound), the last one: \(last)")
                 let refused = try await kind.make(world, 3)
@@ -113,17 +113,24 @@ import Testing
         }
     }
 
-    /// As many as there are, and count.
-    private static func count(_ kind: Kind, _ organization: OrganizationID) -> String {
-        let counts =
+    /// Copies the newest until all but one are there.
+    private static func copies(_ kind: Kind, _ table: String, _ organization: OrganizationID) -> String {
+        let counted =
             switch kind.bound {
             case .teams, .projects, .users, .tiers, .budgets, .endpoints, .models: "archived_at IS NULL"
             case .apiKeys, .accessGrants: "revoked_at IS NULL"
             case .prices: "replaced_by IS NULL AND valid_to IS NULL"
             case .adjustments: "state = 'requested'"
             case .reallocations: "decision IS NULL"
-            case .costSplits: "true"
+            case .costSplits, .exports: "true"
             }
-        return "SELECT count(*) FROM \(kind.table) WHERE organization_id = '\(organization.hexadecimal)' AND \(counts)"
+        let own = "FROM \(table) WHERE organization_id = '\(organization.hexadecimal)'"
+        let unique = ["'id', gen_random_uuid()", kind.unique].filter { !$0.isEmpty }.joined(separator: ", ")
+        return """
+            INSERT INTO \(table)
+            SELECT r.* FROM (SELECT * \(own) ORDER BY id DESC LIMIT 1) AS t,
+                generate_series(1, \(kind.bound.most) - 1 - (SELECT count(*) \(own) AND \(counted))) AS n,
+                LATERAL jsonb_populate_record(t, jsonb_build_object(\(unique))) AS r
+            """
     }
 }

@@ -149,7 +149,7 @@ struct Caller: Sendable {
         let response = try await TestClient.withClient(host: "127.0.0.1", port: port) { client in try await client.execute(request) }
         let bytes = response.body.map { Array($0.readableBytesView) } ?? []
         let text = String(decoding: bytes, as: UTF8.self)
-        TestLog.current?.secrets.note(apiKey, method == .get ? nil : (path, body ?? [], text))
+        TestLog.current?.secrets.note(apiKey, path, text, change: method == .get ? nil : body ?? [])
         #expect(
             DeclaredStatuses.allow(response.head.status.code, method, path),
             "\(response.head.status.code) to \(method) \(path) is not in openapi/bursar.yaml: \(text)")
@@ -163,15 +163,18 @@ extension Secrets {
         for password in [settings.database.password, settings.mail?.password] { add(password ?? "") }
     }
 
-    /// The caller's key; of a change the endpoint's that it was told, and all that it calls a secret in its answer.
-    fileprivate func note(_ apiKey: String?, _ change: (path: String, body: [UInt8], answer: String)?) {
+    /// The caller's key; of a change the endpoint's that it was told, and all that it calls a secret in its answer; and the signature of a
+    /// link, as whoever has that has the file.
+    /// - Parameter change: the body of a request that changes something; nil for one that reads.
+    fileprivate func note(_ apiKey: String?, _ path: String, _ answer: String, change: [UInt8]?) {
         if let apiKey, APIKeySecret(apiKey) != nil { add(apiKey) }
+        if path.hasPrefix("/v1/exports") { for link in answer.matches(of: #/signature=([A-Za-z0-9_-]+)/#) { add(link.1) } }
         guard let change else { return }
-        if change.path.hasPrefix("/v1/endpoints"), let told = (try? JSON.parse(change.body))?.object {
+        if path.hasPrefix("/v1/endpoints"), let told = (try? JSON.parse(change))?.object {
             if let url = told["url"]?.string { add(pathOf: url) }
             for name in ["routing_key", "secret"] { add(told[name]?.string ?? "") }
         }
-        guard change.answer.contains("secret\":\"") else { return }
-        for match in change.answer.matches(of: #/"(?:secret|signing_secret)":"([^"]+)"/#) { add(match.1) }
+        guard answer.contains("secret\":\"") else { return }
+        for match in answer.matches(of: #/"(?:secret|signing_secret)":"([^"]+)"/#) { add(match.1) }
     }
 }
