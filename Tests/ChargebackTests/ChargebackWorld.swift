@@ -48,10 +48,10 @@ struct ChargebackWorld: Sendable {
     static func price(_ kind: String) -> PriceID { PriceID(high: 8, low: UInt64(kind.utf8.count)) }
 
     /// - Parameter neighbour: whether there is another organization, in which everything has the same id: no wall may let it through.
-    func create(costCenters: [String?], _ entries: [Entry], neighbour: Bool = true) async throws {
+    func create(costCenters: [String?], _ entries: [Entry], neighbour: Bool = Wall.ofThisRun != .both) async throws {
         if neighbour {
             var other = self
-            other.organization = OrganizationID(high: 1, low: 2)
+            other.organization = OrganizationID(high: 99, low: 99)
             try await other.create(costCenters: costCenters.map { $0 ?? "CC-0" }, entries, neighbour: false)
         }
         var queries: [Query] = [

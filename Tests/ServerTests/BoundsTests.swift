@@ -44,7 +44,8 @@ import Testing
         },
         Kind(bound: .accessGrants, table: "access_grants", unique: "'access_request_id', gen_random_uuid()") { world, number in
             let owner = world.served.owner
-            _ = try await owner.post("/v1/tiers", ["name": "Higher", "rank": 9, "models": ["x"], "max_output_tokens": 1])
+            let higher: JSON = ["name": "Higher", "rank": 9, "models": ["x"], "max_output_tokens": 1, "approval": "none"]
+            _ = try await owner.post("/v1/tiers", higher)
             let tier = try await owner.get("/v1/tiers?name_prefix=Higher").body["data"]?[0]?["id"] ?? .null
             return try await owner.post(
                 "/v1/access-requests", ["project": .string(world.project), "tier": tier, "reason": "r", "ends_at": end])
@@ -128,9 +129,9 @@ import Testing
         let unique = ["'id', gen_random_uuid()", kind.unique].filter { !$0.isEmpty }.joined(separator: ", ")
         return """
             INSERT INTO \(table)
-            SELECT r.* FROM (SELECT * \(own) ORDER BY id DESC LIMIT 1) AS t,
-                generate_series(1, \(kind.bound.most) - 1 - (SELECT count(*) \(own) AND \(counted))) AS n,
+            SELECT r.* FROM \(table) AS t, generate_series(1, \(kind.bound.most) - 1 - (SELECT count(*) \(own) AND \(counted))) AS n,
                 LATERAL jsonb_populate_record(t, jsonb_build_object(\(unique))) AS r
+            WHERE t.organization_id = '\(organization.hexadecimal)' AND t.id = (SELECT id \(own) ORDER BY id DESC LIMIT 1)
             """
     }
 }
