@@ -29,6 +29,7 @@ public enum EventKind: IDKind { public static let prefix = "evt" }
 public enum EndpointKind: IDKind { public static let prefix = "ep" }
 public enum DeliveryKind: IDKind { public static let prefix = "dlv" }
 public enum CostSplitKind: IDKind { public static let prefix = "spl" }
+public enum ExportKind: IDKind { public static let prefix = "exp" }
 public enum StatementKind: IDKind { public static let prefix = "stm" }
 
 public typealias OrganizationID = ID<OrganizationKind>
@@ -53,6 +54,7 @@ public typealias EventID = ID<EventKind>
 public typealias EndpointID = ID<EndpointKind>
 public typealias DeliveryID = ID<DeliveryKind>
 public typealias CostSplitID = ID<CostSplitKind>
+public typealias ExportID = ID<ExportKind>
 public typealias StatementID = ID<StatementKind>
 
 /// 128 bits that name one thing of one kind. Text form: `prefix_` and 32 lower-case hexadecimal digits.

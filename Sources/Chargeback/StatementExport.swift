@@ -136,6 +136,11 @@ public struct StatementExport: Sendable {
         )
     }
 
+    /// What of the month nobody can be charged for as it stands, after shared costs were split.
+    public func unattributed(month: StatementMonth) async throws -> (total: StatementTotal, parts: [UnattributedSpend]) {
+        try await store.unattributedSpend(of: source(of: month).0)
+    }
+
     func summary(of source: StatementSource) async throws -> (total: StatementTotal, teams: [StatementTeam]) {
         try await store.statementSummary(of: source)
     }

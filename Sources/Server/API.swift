@@ -22,6 +22,7 @@ struct API: Sendable {
     /// Why calls cannot be served now; nil when they can.
     let hindrance: @Sendable () async -> String?
     let sealer: Sealer
+    let links: ExportLinks
     let outbound: OutboundClient
     /// Whether the operator has named a mail server.
     let canMail: Bool

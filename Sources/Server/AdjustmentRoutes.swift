@@ -10,15 +10,17 @@ extension API {
 
     @Sendable func requestAdjustment(_ exchange: Exchange) async throws -> Response {
         var fields = try exchange.fields()
-        let kind = fields.require("kind", .text("adjustment or credit", placeholder: .adjustment) { Self.bookable[$0] })
+        let kind = fields.require("kind", .word(ChargeKind.self))
         let project = fields.require("project", .id(ProjectKind.self))
         let written = fields.require("amount", .signedAmount)
         let reason = fields.require("reason", .text(1...2000))
         let feature = fields.optional("feature", .text(1...200))
         let occurredAt = fields.optional("occurred_at", .instant) ?? exchange.now
-        if written == .zero || (kind == .credit && written < .zero) {
-            fields.fault("amount", .outOfRange, kind == .credit ? "must be above 0: a credit lowers the cost by it" : "must not be 0")
+        if written == .zero || (kind.isAboveZero && written < .zero) {
+            let cure = kind == .credit ? "must be above 0: a credit lowers the cost by it" : "must be above 0: a reversal takes it back"
+            fields.fault("amount", .outOfRange, kind.isAboveZero ? cure : "must not be 0")
         }
+        if kind == .unusedCommitment, feature == nil { fields.fault("feature", .missing, "is required: it names the commitment") }
         if occurredAt > exchange.now || occurredAt < exchange.now.adding(seconds: -API.oldestAdjustment) {
             fields.fault("occurred_at", .outOfRange, "must be within the last 62 days")
         }
@@ -31,8 +33,6 @@ extension API {
             of: exchange.organization, requestedBy: credential.actor, rank: credential.rank(on: nil), at: exchange.now)
         return .json(.created) { adjustment.write(&$0) }
     }
-
-    private static let bookable: [String: BookingKind] = ["adjustment": .adjustment, "credit": .credit]
 
     @Sendable func listAdjustments(_ exchange: Exchange) async throws -> Response {
         var query = try exchange.query()

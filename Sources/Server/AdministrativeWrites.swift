@@ -64,12 +64,14 @@ private struct KeptAnswer: Sendable {
     let status: Int
     let contentType: String?
     let eTag: String?
+    let location: String?
     let body: [UInt8]
 
     init(_ response: Response) async throws {
         status = response.status.code
         contentType = response.headers[.contentType]
         eTag = response.headers[.eTag]
+        location = response.headers[.location]
         let collected = CollectedBody()
         try await response.body.write(CollectingWriter(into: collected))
         body = collected.bytes
@@ -81,6 +83,7 @@ private struct KeptAnswer: Sendable {
         self.status = Int(status)
         contentType = json["content_type"]?.string
         eTag = json["etag"]?.string
+        location = json["location"]?.string
         self.body = Array(body.utf8)
     }
 
@@ -88,7 +91,8 @@ private struct KeptAnswer: Sendable {
     var json: JSON {
         [
             "status": .number(status), "content_type": contentType.map { .string($0) } ?? .null,
-            "etag": eTag.map { .string($0) } ?? .null, "body": .string(String(decoding: body, as: UTF8.self)),
+            "etag": eTag.map { .string($0) } ?? .null, "location": location.map { .string($0) } ?? .null,
+            "body": .string(String(decoding: body, as: UTF8.self)),
         ]
     }
 
@@ -96,6 +100,7 @@ private struct KeptAnswer: Sendable {
         var headers = HTTPFields()
         headers[.contentType] = contentType
         headers[.eTag] = eTag
+        headers[.location] = location
         return Response(
             status: HTTPResponse.Status(code: status), headers: headers,
             body: body.isEmpty ? ResponseBody() : ResponseBody(byteBuffer: ByteBuffer(bytes: body)))

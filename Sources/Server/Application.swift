@@ -1,6 +1,7 @@
 /// The wiring: every part made once, in one place, for `bursar serve` and for tests alike.
 import Alerts
 public import Budgets
+import Chargeback
 import HTTPTypes
 import Hummingbird
 import HummingbirdCore
@@ -19,6 +20,12 @@ public let gracefulShutdownBound: Duration = .seconds(30)
 
 /// Months that are read or exported at once; more of them wait, and after five seconds are told `overloaded` (law 11).
 let statementConnections = 2
+
+/// Connections for what goes on beside requests: one closes months, an export takes one to read, one to write and one to live (law 11).
+let backgroundConnections = 4
+
+/// So long may one statement of theirs take: about one month, nobody waits for it.
+let backgroundPatience: Duration = .seconds(1800)
 
 /// How long Postgres may take until the first line of a month is there: all of them have to be sorted before.
 let statementPatience: Duration = .seconds(120)
@@ -51,6 +58,9 @@ public func buildServices(
     var patient = requests
     patient.statementTimeout = statementPatience
     let statements = PostgresPool(patient, size: statementConnections, logger: logger)
+    var unhurried = settings.database
+    unhurried.statementTimeout = backgroundPatience
+    let background = PostgresPool(unhurried, size: backgroundConnections, logger: logger)
     let dispatcher = AlertDispatcher(
         Sending(store: store, sealer: sealer, outbound: outbound, mail: settings.mail, publicURL: settings.publicURL), logger: logger)
     let ledger = Ledger(
@@ -73,11 +83,20 @@ public func buildServices(
                 { CheckMetrics.write(upkeep.lastCheck, to: &$0) }, ProcessMetrics(startedAt: now()).write,
             ]),
         engine: Engine(submit: { await ledger.submit($0, for: $1) }), hindrance: { await readiness.hindrance() },
-        sealer: sealer, outbound: outbound, canMail: settings.mail != nil, wakeDispatcher: { dispatcher.wake() }, now: now)
-    let bursts = BurstWatch(store: store, now: now, onNews: { dispatcher.wake() }, logger: logger)
-    let closing = ClosingWatch(database: settings.database, now: now, onNews: { dispatcher.wake() }, logger: logger)
-    return [
-        pool, statements, upkeep, dispatcher, bursts, keyUses, closing, ledger,
+        sealer: sealer, links: ExportLinks(masterKeys: settings.secretKeys, publicURL: settings.publicURL), outbound: outbound,
+        canMail: settings.mail != nil, wakeDispatcher: { dispatcher.wake() }, now: now)
+    let closing = ClosingWatch(pool: background, now: now, onNews: { dispatcher.wake() }, logger: logger)
+    let exports = Store(pool: background, tracer: tracer)
+    let making = ExportWatch(worker: ExportWorker(store: exports), logger: logger)
+    let watches = [
+        Watch(to: "look for bursts to tell of", every: .seconds(10), logger: logger) {
+            if try await store.tellOfBursts(at: now()) > 0 { dispatcher.wake() }
+        }, Watch(to: "look for months to close", every: .seconds(1), logger: logger) { try await closing.look() },
+        Watch(to: "look for exports to make", every: .seconds(1), logger: logger) { try await making.look() },
+        Watch(to: "let go of old exports", every: .seconds(60), logger: logger) { try await exports.pruneExports() },
+    ]
+    return [pool, statements, background, upkeep, dispatcher] + watches + [
+        keyUses, ledger,
         buildApplication(api, served, host: settings.host, port: settings.port, logger: logger, onRunning: onRunning),
     ]
 }

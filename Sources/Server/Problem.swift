@@ -48,6 +48,7 @@ enum ProblemCode: String, CaseIterable, Sendable {
     case monthNotReady = "month_not_ready"
     case monthChanged = "month_changed"
     case monthNotInState = "month_not_in_state"
+    case linkExpired = "link_expired"
     case overloaded
     case storeUnavailable = "store_unavailable"
     case internalError = "internal_error"
@@ -64,6 +65,7 @@ enum ProblemCode: String, CaseIterable, Sendable {
             409
         case .tooManyOpenBursts, .tooManyBurstsInQuarter, .burstReviewOverdue, .burstNotNeeded, .burstNotOpen: 409
         case .monthNotReady, .monthChanged, .monthNotInState: 409
+        case .linkExpired: 410
         case .revisionMismatch: 412
         case .bodyTooLarge: 413
         case .unsupportedMediaType: 415
@@ -124,6 +126,7 @@ enum ProblemCode: String, CaseIterable, Sendable {
         case .monthNotReady: "The month is not ready for that"
         case .monthChanged: "The month has changed since it was proposed"
         case .monthNotInState: "The month is not in the state for that"
+        case .linkExpired: "The link has expired"
         case .overloaded: "Too many requests are waiting"
         case .storeUnavailable: "The database cannot be reached"
         case .internalError: "Something went wrong on our side"

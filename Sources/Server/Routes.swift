@@ -131,6 +131,12 @@ let routes: [Route] = [
     Route(.get, "/v1/journal-accounts", .needs(.readStatements), API.readJournalAccounts),
     Route(.put, "/v1/journal-accounts", .needs(.closeStatements), API.replaceJournalAccounts),
 
+    Route(.post, "/v1/exports", .needs(.export), API.requestExport),
+    Route(.get, "/v1/exports", .needs(.export), API.listExports),
+    Route(.get, "/v1/exports/{id}", .needs(.export), API.readExport),
+    Route(.post, "/v1/exports/{id}/cancel", .needs(.export), API.cancelExport),
+    Route(.get, "/v1/exports/{id}/file", .open, API.fetchExport),
+
     Route(.post, "/v1/cost-splits", .needs(.closeStatements), API.createCostSplit),
     Route(.get, "/v1/cost-splits", .needs(.readStatements), API.listCostSplits),
     Route(.get, "/v1/cost-splits/{id}", .needs(.readStatements), API.readCostSplit),

@@ -73,10 +73,9 @@ extension API {
     @Sendable func readUnattributed(_ exchange: Exchange) async throws -> Response {
         var query = try exchange.query()
         try query.finish()
-        guard let month = exchange.parameters.get("month").flatMap({ StatementMonth($0) }),
-            let zone = try await statements.zone(of: exchange.organization)
-        else { throw Problem(.notFound) }
-        let (total, parts) = try await statements.unattributedSpend(of: exchange.organization, in: month.span(in: zone))
+        let month = try exchange.month()
+        let export = try await StatementExport(store: statements, organization: exchange.organization)
+        let (total, parts) = try await export.unattributed(month: month)
         return .json { writer in
             writer.object { writer in
                 writer.field("month", month.description)

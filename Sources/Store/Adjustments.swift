@@ -7,7 +7,7 @@ public struct AdjustmentRecord: Sendable {
     public enum State: String, Sendable, CaseIterable { case requested, booked, denied, withdrawn }
 
     public let id: AdjustmentID
-    public let kind: BookingKind
+    public let kind: ChargeKind
     public let project: ProjectID
     public let feature: String?
     /// As it is booked: a credit is below zero, unless it takes another back.
@@ -36,7 +36,7 @@ public struct AdjustmentRecord: Sendable {
                 AdjustmentID, String, ProjectID, String?, Money, String, Instant, AdjustmentID?, String, Int64, Instant, String,
                 String?, Instant?, String?
             ).self)
-        guard let kind = BookingKind(rawValue: kindName), let state = State(rawValue: stateName) else {
+        guard let kind = ChargeKind(rawValue: kindName), let state = State(rawValue: stateName) else {
             throw .decoding("an adjustment with an unknown word")
         }
         self.kind = kind
@@ -47,7 +47,7 @@ public struct AdjustmentRecord: Sendable {
 /// An adjustment about to be asked for.
 public struct NewAdjustment: Sendable {
     public let id: AdjustmentID
-    public let kind: BookingKind
+    public let kind: ChargeKind
     public let project: ProjectID
     public let feature: String?
     public let amount: Money
@@ -55,7 +55,7 @@ public struct NewAdjustment: Sendable {
     public let occurredAt: Instant
 
     public init(
-        id: AdjustmentID, kind: BookingKind, project: ProjectID, feature: String?, amount: Money, reason: String, occurredAt: Instant
+        id: AdjustmentID, kind: ChargeKind, project: ProjectID, feature: String?, amount: Money, reason: String, occurredAt: Instant
     ) {
         self.id = id
         self.kind = kind
@@ -210,7 +210,7 @@ enum Adjustments {
                    greatest(\(request.occurredAt), CASE WHEN \(request.occurredAt) < o.closed_until THEN greatest(\(now), o.closed_until) END),
                    \(now), \(request.id.description),
                    \(request.kind.rawValue), \(request.kind.rawValue), \(BookingKind.ownProvider), \(Rate.standardTier), \(request.feature),
-                   \(lines), \(request.amount), 0, '[]', false, 'ok', f.version, \(request.kind.rawValue), \(request.reverses),
+                   \(lines), \(request.amount), 0, '[]', false, 'ok', f.version, \(request.kind.booking.rawValue), \(request.reverses),
                    CASE WHEN \(request.occurredAt) < o.closed_until THEN \(request.occurredAt) END
             FROM fences AS f JOIN organizations AS o USING (organization_id) JOIN attributions AS a ON a.organization_id = f.organization_id AND a.id = \(attribution)
             WHERE f.organization_id = \(organization)

@@ -9,6 +9,8 @@ enum Bound: String {
     case apiKeys = "API keys"
     /// Those of the past included.
     case costSplits = "cost splits"
+    /// Not made yet, or with a file.
+    case exports
 
     var most: Int {
         switch self {
@@ -17,6 +19,7 @@ enum Bound: String {
         case .models: 5000
         case .tiers, .endpoints: 200
         case .costSplits: 500
+        case .exports: 20
         }
     }
 
@@ -44,6 +47,11 @@ enum Bound: String {
             "SELECT count(*) FROM (SELECT FROM models WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS counted"
         case .costSplits:
             "SELECT count(*) FROM (SELECT FROM cost_splits WHERE organization_id = \(id) LIMIT \(most)) AS counted"
+        case .exports:
+            """
+            SELECT count(*) FROM (SELECT FROM exports WHERE organization_id = \(id) AND state IN ('queued', 'running', 'done')
+                LIMIT \(most)) AS counted
+            """
         case .apiKeys:
             """
             SELECT count(*) FROM (SELECT FROM api_keys WHERE organization_id = \(id) AND revoked_at IS NULL

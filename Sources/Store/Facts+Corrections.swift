@@ -9,7 +9,8 @@ extension Fact {
             organization in
             """
             WITH entries AS (
-                SELECT id, kind, cost FROM ledger_entries WHERE organization_id = \(organization) AND kind IN ('adjustment', 'credit')
+                SELECT id, model AS kind, cost FROM ledger_entries
+                WHERE organization_id = \(organization) AND kind IN ('adjustment', 'credit')
             ), booked AS (
                 SELECT id, kind, amount FROM adjustments WHERE organization_id = \(organization) AND state = 'booked'
             )

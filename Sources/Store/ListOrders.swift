@@ -82,6 +82,10 @@ extension AlertRecord {
     public static var orders: [ListOrder<Self>] { [.made("created_at")] }
 }
 
+extension ExportRecord {
+    public static var orders: [ListOrder<Self>] { [.made("created_at")] }
+}
+
 extension StatementRecord {
     public static var orders: [ListOrder<Self>] { [.made("month")] }
 }

@@ -51,6 +51,8 @@ public struct Migration: Sendable, Equatable {
         Migration(version: 20, name: "0020_catalogue", sql: text(PackageResources._020_catalogue_sql)),
         Migration(version: 21, name: "0021_attribution", sql: text(PackageResources._021_attribution_sql)),
         Migration(version: 22, name: "0022_cost_splits", sql: text(PackageResources._022_cost_splits_sql)),
+        Migration(version: 23, name: "0023_exports", sql: text(PackageResources._023_exports_sql)),
+        Migration(version: 24, name: "0024_charge_kinds", sql: text(PackageResources._024_charge_kinds_sql)),
     ]
 
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

@@ -88,7 +88,8 @@ extension Store {
             Statements.booked(organization, span), unpriced(organization, span, position), openReservations(organization, span),
             missingCostCenters(organization), earlierEntries(organization, span),
         ])
-        let homeless = teams.filter { $0.costCenter.isEmpty }.sum
+        // Calls whose whole cost others share are nobody's trouble.
+        let homeless = teams.filter { $0.costCenter.isEmpty && $0.total.cost != .zero }.sum
         let (unpriced, unpricedCost) = try results[1].rows[0].decode(as: (Amount, Money).self)
         let (open, held) = try results[2].rows[0].decode(as: (Int64, Money).self)
         let missing = try results[3].rows[0].decode(as: Int64.self)

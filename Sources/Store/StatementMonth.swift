@@ -47,6 +47,13 @@ public struct StatementMonth: Hashable, Sendable, Comparable, LosslessStringConv
     /// The month before; the first one there is has none but itself.
     public var before: StatementMonth { StatementMonth(year: month == 1 ? year - 1 : year, month: month == 1 ? 12 : month - 1) ?? self }
 
+    /// This month and all after it up to and including `last`; none when that comes before.
+    public func through(_ last: StatementMonth) -> [StatementMonth] {
+        guard self <= last else { return [] }
+        let (from, to) = (year * 12 + month - 1, last.year * 12 + last.month - 1)
+        return (from...to).compactMap { StatementMonth(year: $0 / 12, month: $0 % 12 + 1) }
+    }
+
     /// From the first instant of the month to that of the next, by the zone's clocks.
     public func span(in zone: Zone) -> StatementSpan {
         let next = month == 12 ? (year + 1, 1) : (year, month + 1)

@@ -14,14 +14,6 @@ public struct StatementTotal: Hashable, Sendable {
     }
 }
 
-/// One team's part in a statement.
-public struct StatementTeam: Sendable {
-    public let team: TeamID
-    public let name: String
-    public let costCenter: String
-    public let total: StatementTotal
-}
-
 /// Instants from `start` up to, not including, `end`.
 public struct StatementSpan: Hashable, Sendable {
     public let start: Instant
@@ -53,39 +45,6 @@ extension Store {
     ) async throws -> StatementTotal {
         try await pool.withConnection { connection in
             try await Statements.read(source, on: connection, page: page)
-        }
-    }
-
-    /// The total of a source and each team's part, largest first, in one snapshot. Bounded by the number of teams.
-    public func statementSummary(of source: StatementSource) async throws -> (total: StatementTotal, teams: [StatementTeam]) {
-        try await pool.withConnection { connection in
-            try connection.transaction { connection in
-                try connection.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                let position = try RollUps.decodePosition(try connection.query(RollUps.position(source.organization)))
-                let teams = try StatementTeam.read(source, position, on: connection)
-                return (teams.sum, teams)
-            }
-        }
-    }
-}
-
-extension StatementTeam {
-    static func read(
-        _ source: StatementSource, _ position: Int64, on connection: isolated PostgresConnection
-    ) throws -> [StatementTeam] {
-        let shared = try SharedCosts.asTheyStand(source, position, on: connection)
-        return try connection.query(Statements.teams(source, position, shared)).rows.map { row in
-            let (team, name, costCenter, requests, cost) = try row.decode(as: (TeamID, String, String, Int64, Money).self)
-            return StatementTeam(team: team, name: name, costCenter: costCenter, total: StatementTotal(requests: requests, cost: cost))
-        }
-    }
-}
-
-extension [StatementTeam] {
-    var sum: StatementTotal {
-        reduce(into: StatementTotal()) { total, team in
-            total.requests += team.total.requests
-            total.cost += team.total.cost
         }
     }
 }
@@ -137,47 +96,5 @@ public enum Statements {
         guard let row = result.rows.first else { throw .decoding("a total without a row") }
         let (requests, cost) = try row.decode(as: (Int64, Money).self)
         return StatementTotal(requests: requests, cost: cost)
-    }
-
-    static func teams(_ source: StatementSource, _ position: Int64, _ shared: SharedCosts) -> Query {
-        if let (statement, edition) = source.frozen {
-            return """
-                SELECT a.team_id, a.team_name, coalesce(a.cost_center, ''), sum(s.requests)::bigint, sum(s.cost)
-                FROM (SELECT attribution_id, sum(calls) AS requests, sum(cost) AS cost FROM statement_lines
-                      WHERE organization_id = \(source.organization) AND statement_id = \(statement) AND edition = \(edition)
-                      GROUP BY 1) AS s
-                JOIN attributions AS a ON a.organization_id = \(source.organization) AND a.id = s.attribution_id
-                GROUP BY a.team_id, a.team_name, a.cost_center
-                ORDER BY sum(s.cost) DESC, a.team_name COLLATE "C", a.cost_center COLLATE "C", a.team_id
-                """
-        }
-        let (organization, span, pieces) = (source.organization, source.span, source.span.pieces)
-        return """
-            WITH spend AS (
-                SELECT s.attribution_id, sum(p.sign * s.calls) AS requests, sum(p.sign * s.cost) AS cost
-                FROM unnest(\(pieces.map(\.kind.rawValue)), \(pieces.map(\.start)), \(pieces.map(\.end)), \(pieces.map(\.sign)))
-                     AS p (span, starts_at, ends_at, sign)
-                CROSS JOIN LATERAL (
-                    SELECT * FROM spend_rollups AS r WHERE r.organization_id = \(organization) AND r.span = p.span
-                           AND r.starts_at >= p.starts_at AND r.starts_at < p.ends_at OFFSET 0) AS s
-                GROUP BY 1
-                UNION ALL
-                SELECT attribution_id, count(*) FILTER (WHERE kind = 'usage'), sum(cost)
-                FROM (SELECT * FROM ledger_entries WHERE organization_id = \(organization) AND version > \(position)
-                      ORDER BY version OFFSET 0) AS tail
-                WHERE occurred_at >= \(span.start) AND occurred_at < \(span.end) GROUP BY 1
-                UNION ALL
-                SELECT m.attribution_id, 0, m.cost FROM \(list: [shared.takenRows]) AS m (split_id, name, method, attribution_id, cost)
-            ), named AS (
-                SELECT a.team_id, a.team_name, a.cost_center, s.requests, s.cost
-                FROM spend AS s JOIN attributions AS a ON a.organization_id = \(organization) AND a.id = s.attribution_id
-                UNION ALL
-                SELECT team_id, team_name, cost_center, 0, cost FROM (\(list: [shared.givenRows])) AS m
-            )
-            SELECT team_id, team_name, coalesce(cost_center, ''), sum(requests)::bigint, sum(cost)
-            FROM named GROUP BY team_id, team_name, cost_center
-            HAVING sum(requests) <> 0 OR sum(cost) <> 0
-            ORDER BY sum(cost) DESC, team_name COLLATE "C", cost_center COLLATE "C", team_id
-            """
     }
 }

@@ -66,7 +66,7 @@ struct Export: AsyncParsableCommand {
         let export = try await StatementExport(store: store, organization: try await store.only(organization))
         let plan = try await export.plan(format, month: month)
         let file = try output.map { try FileHandle(creating: $0) } ?? .standardOutput
-        let stream = gzip ? GzipStream() : nil
+        let stream = gzip ? DeflateStream(.gzip) : nil
         let (total, facts) = try await export.write(plan) { bytes in
             try file.write(contentsOf: Data(stream.map { $0.compress(bytes) } ?? bytes))
         }

@@ -87,6 +87,12 @@ import Testing
         let fee = Amount(pico: Int128.random(in: 1...9_999_999_999_999, using: &generator))
         try await world.adjust(fee, project: 2, at: "2025-10-05T00:00:00Z", store, now: now)
         try await world.adjust(Amount(pico: -1_000_003), project: 3, at: "2025-10-06T00:00:00Z", store, now: now)
+        var charged = Amount.zero
+        for kind in [ChargeKind.fee, .tax, .unusedCommitment] {
+            let amount = Amount(pico: Int128.random(in: 1...9_999_999_999_999, using: &generator))
+            try await world.adjust(amount, as: kind, feature: "c", project: 2, at: "2025-10-07T00:00:00Z", store, now: now)
+            charged += amount
+        }
         let right = PriceCorrection(
             id: PriceID(at: now), replacing: ChargebackWorld.price("input"), amountPerMillion: Amount(whole: 3), source: "a letter")
         _ = try await store.correctPrice(right, of: world.organization)
@@ -110,7 +116,7 @@ import Testing
                 split: split, name: "Shared \(source)", fromMonth: october, untilMonth: nil, setBy: ChargebackWorld.apiKey)
             _ = try await store.createCostSplit(new, of: world.organization)
         }
-        return entries.reduce(fee - Amount(pico: 1_000_003) + difference) { $0 + $1.cost }
+        return entries.reduce(fee + charged - Amount(pico: 1_000_003) + difference) { $0 + $1.cost }
     }
 
     private func files(of world: ChargebackWorld, _ store: Store) async throws -> [StatementFormat: [UInt8]] {
@@ -157,7 +163,8 @@ import Testing
             let corrected = rows.filter { $0["ChargeClass"] == "Correction" }
             #expect(try sum(corrected, "BilledCost") == corrections.reduce(.zero) { $0 + $1.cost }, "\(format), seed \(seed)")
             let units = entries.flatMap(\.lines).filter { $0.price != nil }.reduce(0) { $0 + $1.quantity }
-            #expect(try sum(rows, "ConsumedQuantity") == Amount(whole: units), "\(format), seed \(seed)")
+            let used = rows.filter { $0["ConsumedUnit"] == "Tokens" }
+            #expect(try sum(used, "ConsumedQuantity") == Amount(whole: units), "\(format), seed \(seed)")
             // Read as somebody else would.
             let records = CSVReader.read(bytes)
             var checker = FOCUSChecker(version)

@@ -153,10 +153,14 @@ struct ChargebackWorld: Sendable {
         return attribution
     }
 
-    /// Asks for an adjustment, or for a credit where it is below zero, and approves it.
-    func adjust(_ amount: Amount, project place: UInt64, at: String, _ store: Store, now: Instant) async throws {
+    /// Asks for an adjustment, or for a credit where it is below zero, unless it is another kind; and approves it.
+    func adjust(
+        _ amount: Amount, as kind: ChargeKind? = nil, feature: String? = nil, project place: UInt64, at: String, _ store: Store,
+        now: Instant
+    ) async throws {
         let new = NewAdjustment(
-            id: AdjustmentID(at: now), kind: amount < .zero ? .credit : .adjustment, project: Self.project(place), feature: nil,
+            id: AdjustmentID(at: now), kind: kind ?? (amount < .zero ? .credit : .adjustment), project: Self.project(place),
+            feature: feature,
             amount: amount, reason: "a fee", occurredAt: try #require(Instant(rfc3339: at)))
         _ = try await store.requestAdjustment(new, of: organization, requestedBy: "a", rank: 1, at: now)
         _ = try await store.decide(

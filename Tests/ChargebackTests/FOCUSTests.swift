@@ -12,13 +12,14 @@ import Testing
 
 @Suite("FOCUS") struct FOCUSTests {
     /// A month with every recipe there is: usage at list price, usage without a price, calls without usage, corrections of a closed
-    /// month, and the rounding.
+    /// month, everything that people book, a shared cost, and the rounding.
     private func month(_ format: StatementFormat) async throws -> [UInt8] {
         try await withDatabase { database in
             let world = ChargebackWorld(database: database)
             try await world.create(
-                costCenters: ["CC-1", nil],
+                costCenters: ["CC-1", nil, "CC-3"],
                 [
+                    .init(at: "2025-10-09T10:00:00Z", attribution: 3, lines: [("input", 77, 1)]),
                     .init(
                         at: "2025-10-05T10:00:00Z", attribution: 1, feature: "chat",
                         lines: [("input", 8_400_001, 1), ("output", 2_100_007, 2)]),
@@ -27,12 +28,33 @@ import Testing
                     .init(at: "2025-10-08T10:00:00Z", attribution: 1, corrects: "2025-09-30T10:00:00Z", lines: [("input", 1000, 1)]),
                 ])
             let pool = PostgresPool(database, size: 1, logger: testLogger)
-            let export = try await StatementExport(store: Store(pool: pool), organization: world.organization)
+            let store = Store(pool: pool)
+            try await book(world, store)
+            let export = try await StatementExport(store: store, organization: world.organization)
             var bytes: [UInt8] = []
             try await export.write(try await export.plan(format, month: StatementMonth("2025-10")!)) { bytes += $0 }
             await pool.shutdown()
             return bytes
         }
+    }
+
+    /// One of each kind, and a rule by which the third project's cost is shared.
+    private func book(_ world: ChargebackWorld, _ store: Store) async throws {
+        let now = Instant(rfc3339: "2025-10-20T00:00:00Z")!
+        for (kind, amount, feature) in [
+            (.adjustment, "-0.5", nil), (.credit, "-5", nil), (.fee, "100", "support"), (.tax, "19.01", nil),
+            (.unusedCommitment, "12.34", "tokens-2025"),
+        ] as [(ChargeKind, String, String?)] {
+            try await world.adjust(
+                try #require(Amount(amount)), as: kind, feature: feature, project: 1, at: "2025-10-10T00:00:00Z", store, now: now)
+        }
+        let split = CostSplit(
+            id: CostSplitID(at: now), source: ChargebackWorld.project(3), method: .even,
+            receivers: [1, 2].map { .init(project: ChargebackWorld.project($0), percent: nil) })
+        let new = NewCostSplit(
+            split: split, name: "Shared", fromMonth: try #require(StatementMonth("2025-10")), untilMonth: nil,
+            setBy: ChargebackWorld.apiKey)
+        _ = try await store.createCostSplit(new, of: world.organization)
     }
 
     @Test("rows follow the recipes")
@@ -58,6 +80,25 @@ import Testing
         #expect(try row("Calls without usage")["x_RequestCount"] == "1")
         let rounding = try row("Rounding")
         #expect(rounding["BilledCost"] == rounding["EffectiveCost"] && rounding["ServiceSubcategory"] == "Cost Management")
+        let credit = try row("Credit")
+        #expect(credit["ChargeCategory"] == "Credit" && credit["EffectiveCost"] == "-5.000000000000" && credit["SkuId"] == "")
+        #expect(try row("Adjustment")["ChargeCategory"] == "Adjustment")
+        let tax = try row("Tax")
+        #expect(tax["ChargeCategory"] == "Tax" && tax["BilledCost"] == "19.010000000000" && tax["PricingQuantity"] == "")
+        let fee = try row("Fee, support")
+        #expect(fee["ChargeCategory"] == "Usage" && fee["ChargeFrequency"] == "One-Time" && fee["PricingUnit"] == "Units")
+        #expect(fee["ListUnitPrice"] == "100.000000000000" && fee["PricingQuantity"] == "1.000000000000" && fee["ConsumedQuantity"] != "")
+        let (bought, unused) = (try row("Commitment, tokens-2025"), try row("Unused commitment, tokens-2025"))
+        #expect(bought["ChargeCategory"] == "Purchase" && unused["ChargeCategory"] == "Usage")
+        #expect(bought["BilledCost"] == "12.340000000000" && bought["EffectiveCost"] == "0.000000000000")
+        #expect(unused["BilledCost"] == "0.000000000000" && unused["EffectiveCost"] == "12.340000000000")
+        #expect(unused["CommitmentDiscountStatus"] == "Unused" && unused["PricingCategory"] == "Committed")
+        for row in [bought, unused] {
+            #expect(row["CommitmentDiscountId"] == "commitment-tokens-2025" && row["ResourceId"] == "commitment-tokens-2025")
+            #expect(row["CommitmentDiscountQuantity"] == "12.340000000000" && row["ListCost"] == "12.340000000000")
+        }
+        let shared = rows.filter { $0["x_SplitId"] != "" }
+        #expect(shared.count == 3 && shared.filter { $0["AllocatedMethodId"] == "SPLIT-EVEN-1" }.count == 2)
         #expect(rows[0].keys.contains("ServiceProviderName") && !rows[0].keys.contains("ProviderName"))
     }
 
@@ -92,6 +133,18 @@ import Testing
         }
         var checker = FOCUSChecker(.v12)
         #expect(throws: FOCUSViolation.self) { try checker.check(Array(good.dropLast())) }
+        // Of a commitment, what was bought without what became of it; and usage of what nobody used.
+        let about = try #require(header.firstIndex(of: "ChargeDescription"))
+        var half = FOCUSChecker(.v12)
+        try half.check(try #require(records.first { $0[about] == "Commitment, tokens-2025" }))
+        #expect(throws: FOCUSViolation.self) { try half.finish(invoice: "CB-2025-10-1", payable: Amount("12.34")!) }
+        var unused = try #require(records.first { $0[about] == "Unused commitment, tokens-2025" })
+        try half.check(unused)
+        try half.finish(invoice: "CB-2025-10-1", payable: Amount("12.34")!)
+        for column in ["ConsumedQuantity", "ConsumedUnit"] {
+            unused[try #require(header.firstIndex(of: column))] = column == "ConsumedUnit" ? "Tokens" : "1.000000000000"
+        }
+        #expect(throws: FOCUSViolation.self) { try half.check(unused) }
     }
 
     /// Rules of model 1.2.0.1 in validator 2.2.1 that are wrong themselves: `InvoiceId` must be null, without a condition; and the

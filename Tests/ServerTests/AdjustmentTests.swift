@@ -67,6 +67,35 @@ import Testing
         }
     }
 
+    @Test("fees, taxes and unused commitments stand on lines of their own, count the way they must, and are taken back like all others")
+    func kinds() async throws {
+        try await withServer { served in
+            let people = try await People(served)
+            for (kind, amount) in [("fee", "100"), ("tax", "19.01"), ("tax", "-19.01"), ("unused_commitment", "12.5")] {
+                let asked = try await people.ask(.string(kind), .string(amount))
+                #expect(asked.status == 201 && asked.body["kind"]?.string == kind, "\(asked)")
+                #expect(try await people.owner.post("/v1/adjustments/\(asked.id)/approve").status == 200)
+                let month = String(try #require(asked.body["occurred_at"]?.string).prefix(7))
+                #expect(try await people.cost(month) == Amount(amount)?.description)
+                for format in ["csv", "focus-1.2", "focus-1.4"] {
+                    let file = try await people.owner.get("/v1/statements/\(month)/export?format=\(format)")
+                    #expect(file.status == 200 && file.text.contains(format == "csv" ? "bursar,\(kind),chat" : ",chat,\(kind),"), "\(file)")
+                }
+                let back = try await people.finance.post("/v1/adjustments/\(asked.id)/reverse", ["reason": "it was wrong"])
+                #expect(try await people.owner.post("/v1/adjustments/\(back.id)/approve").status == 200)
+                #expect(try await people.cost(month) == "0.000000000000")
+                #expect(try await people.owner.get("/v1/statements/\(month)/export?format=focus-1.4").status == 200)
+            }
+            #expect(try await people.ask("fee", "-1").faults == ["/amount out_of_range"])
+            #expect(try await people.ask("unused_commitment", "0").faults == ["/amount out_of_range"])
+            let nameless = try await people.finance.post(
+                "/v1/adjustments",
+                ["kind": "unused_commitment", "project": .string(people.world.project), "amount": "1", "reason": "r"])
+            #expect(nameless.faults == ["/feature missing"], "\(nameless)")
+            try await lawsHold(served)
+        }
+    }
+
     @Test("what is denied or taken back is never booked, and an owner's own request waits for another owner")
     func decided() async throws {
         try await withServer { served in

@@ -73,6 +73,43 @@ import Testing
         }
     }
 
+    @Test("what a project without a cost centre hands on to others is charged to somebody")
+    func attributed() async throws {
+        try await withServer { served in
+            let world = try await World.make(served)
+            let chat = try await project("Chat", world)
+            _ = try await served.owner.patch("/v1/teams/\(world.team)", ["cost_center": nil])
+            let booked = try await world.caller.post(
+                "/v1/usage", ["events": [["request_id": "a", "model": "model-a", "usage": ["input": 3_000_000]]]])
+            try #require(booked.body["results"]?[0]?["status"] == "booked", "\(booked)")
+            let zone = try #require(Zone("Europe/Berlin"))
+            let month = try #require(StatementMonth(at: .now(), in: zone))
+            func left() async throws -> (cost: String?, points: [String]) {
+                let unattributed = try await served.owner.get("/v1/statements/\(month)/unattributed")
+                let checklist = try await served.owner.get("/v1/statements/\(month)/checklist")
+                return (
+                    unattributed.body["cost"]?["amount"]?.string,
+                    checklist.body["points"]?.array?.compactMap { $0["name"]?.string } ?? []
+                )
+            }
+            let before = try await left()
+            #expect(before.cost == "3.000000000000" && before.points.contains("unattributed_spend"), "\(before)")
+            let made = try await served.owner.post(
+                "/v1/cost-splits",
+                [
+                    "name": "N", "source": .string(world.project), "method": "even", "receivers": [["project": .string(chat)]],
+                    "from_month": .string(month.description),
+                ])
+            try #require(made.status == 201, "\(made)")
+            let after = try await left()
+            #expect(after.cost == "0.000000000000" && !after.points.contains("unattributed_spend"), "\(after)")
+            // The other way round: a receiver without a cost centre is what is left.
+            _ = try await served.owner.patch("/v1/projects/\(chat)", ["cost_center": nil])
+            let given = try await left()
+            #expect(given.cost == "3.000000000000" && given.points.contains("unattributed_spend"), "\(given)")
+        }
+    }
+
     @Test("a month that was proposed is open again when its costs are split in another way")
     func proposed() async throws {
         try await withServer { served in

@@ -161,7 +161,8 @@ extension HTTPTests {
                 journal: Journal(logger: testLogger), metrics: Metrics(http: HTTPMetrics(routes), sources: []), engine: engine,
                 hindrance: { nil },
                 sealer: try Sealer(masterKey: Array(repeating: 7, count: 32)),
-                outbound: OutboundClient(allowTargets: [], logger: testLogger), canMail: false,
+                links: ExportLinks(masterKeys: [], publicURL: nil), outbound: OutboundClient(allowTargets: [], logger: testLogger),
+                canMail: false,
                 wakeDispatcher: {}, now: { .now() })
             let (ports, port) = AsyncStream<Int>.makeStream()
             let application = buildApplication(api, host: "127.0.0.1", port: 0, logger: testLogger) { port.yield($0) }

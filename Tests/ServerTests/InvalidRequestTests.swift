@@ -157,6 +157,8 @@ import Testing
             ]
         ),
         (.post, "/v1/usage", ["events": [["project": "$project", "request_id": "r2", "model": "model-a", "usage": ["input": 1]]]]),
+        (.post, "/v1/exports", ["format": "focus-1.4", "first_month": "2026-01", "last_month": "2026-02"]),
+        (.post, "/v1/exports/$export/cancel", [:]),
         (
             .post, "/v1/cost-splits",
             [
@@ -293,7 +295,7 @@ import Testing
     static let queries = [
         "/v1/teams?limit=0", "/v1/teams?limit=201", "/v1/teams?limit=x", "/v1/teams?cursor=x", "/v1/teams?cursor=%FF", "/v1/teams?a=b",
         "/v1/teams?limit=1&limit=2", "/v1/prices?at=yesterday", "/v1/allowance", "/v1/teams?%zz=1", "/v1/teams?limit=%00",
-        "/v1/statements/2026-01/export?format=pdf",
+        "/v1/statements/2026-01/export?format=pdf", "/v1/exports?state=open",
         "/v1/reports/budget-review?period=2026-13", "/v1/reports/budget-review?period=2026-11&format=pdf",
     ]
 
@@ -361,7 +363,11 @@ struct Names: Sendable {
                 "name": "N", "source": .string(shared), "method": "even", "receivers": [["project": .string(sharing)]],
                 "from_month": "2020-01",
             ])
+        let export = try await world.served.owner.post(
+            "/v1/exports", ["format": "csv", "first_month": "2026-02", "last_month": "2026-03"])
+        try #require(export.status == 202, "\(export)")
         ids = [
+            ("$export", export.id),
             ("$price", price.id), ("$sharing", sharing), ("$split", split.id),
             ("$second", taking), ("$reallocation", reallocation.id),
             ("$adjustment", adjustment.id), ("$denied", denied.id), ("$booked", booked.id),

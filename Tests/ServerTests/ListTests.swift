@@ -19,7 +19,7 @@ import Testing
         ("/v1/access-requests", ["requested_at"], "-requested_at"), ("/v1/access-grants", ["granted_at"], "-granted_at"),
         ("/v1/reallocations", ["requested_at"], "-requested_at"), ("/v1/adjustments", ["requested_at"], "-requested_at"),
         ("/v1/cost-splits", ["created_at", "name"], "created_at"), ("/v1/endpoints", ["created_at", "name"], "created_at"),
-        ("/v1/alerts", ["created_at"], "-created_at"),
+        ("/v1/alerts", ["created_at"], "-created_at"), ("/v1/exports", ["created_at"], "-created_at"),
         ("/v1/statements", ["month"], "-month"), ("/v1/audit-events", ["sequence"], "-sequence"),
     ]
 
@@ -144,6 +144,7 @@ import Testing
             _ = try await make(
                 "/v1/adjustments",
                 ["kind": "credit", "project": .string(world.project), "amount": .string("\(index + 1)"), "reason": "r"])
+            _ = try await make("/v1/exports", ["format": "csv", "first_month": "2026-01", "last_month": "2026-01"])
             _ = try await make("/v1/statements/2026-0\(index + 1)/propose", [:])
             let other = try await world.budget("5")
             let move: JSON = ["from": .string(other), "to": .string(budget), "amount": "1", "lasting": "this_period", "reason": "r"]

@@ -101,6 +101,8 @@ import Testing
         ("GET /v1/reports/spend", "oafu", nil), ("GET /v1/statements/2026-01", "oafu", nil),
         ("GET /v1/statements/2026-01/unattributed", "oafu", nil),
         ("GET /v1/statements/2026-01/export", "oaf", nil),
+        ("POST /v1/exports", "oaf", ["format": "csv", "first_month": "2026-02", "last_month": "2026-02"]), ("GET /v1/exports", "oaf", nil),
+        ("GET /v1/exports/$export", "oaf", nil), ("POST /v1/exports/$export/cancel", "oaf", [:]),
         (
             "POST /v1/cost-splits", "oaf",
             ["name": "N", "source": "$project", "method": "even", "receivers": [["project": "$empty"]], "from_month": "2020-01"]
@@ -349,6 +351,8 @@ private struct Place {
                 "from_month": "2020-01",
             ]
         ).id
+        let export = try await owner.post("/v1/exports", ["format": "csv", "first_month": "2026-02", "last_month": "2026-03"])
+        try #require(export.status == 202, "\(export)")
         // Ranks are the organization's: a second place in it, which is given its tier, has others.
         let rank: Int64 = isSecond ? 4 : 2
         let higher = try await post(
@@ -394,6 +398,7 @@ private struct Place {
                 "$burst": burst, "$reallocation": reallocation, "$adjustment": adjustment, "$proposal": proposal, "$split": split,
                 "$teamBudget": teamBudget, "$endpoint": endpoint, "$delivery": delivery, "$model": model, "$price": price,
                 "$reservation": reservation, "$higher": higher, "$request": request, "$grant": grant, "$soon": soon(),
+                "$export": export.id,
             ], secret: try #require(caller.body["secret"]?.string))
     }
 

@@ -69,7 +69,7 @@ struct FOCUSChecker: Sendable {
         let priced = ["ListUnitPrice", "ContractedUnitPrice", "PricingCategory", "PricingQuantity", "SkuId", "SkuPriceId"]
         if ["Usage", "Purchase"].contains(category), !isCorrection { try require(priced, true) }
         if category == "Tax" { try require(priced, false) }
-        if category != "Usage" {
+        if category != "Usage" || self[cells, "CommitmentDiscountStatus"] == "Unused" {
             try require(["ConsumedQuantity"], false)
         } else if !isCorrection {
             try require(["ConsumedQuantity"], true)
@@ -109,7 +109,7 @@ struct FOCUSChecker: Sendable {
                 else { throw violation("\(found) is not \(name) \(price) × \(quantity)") }
             }
         }
-        if ["Credit", "Adjustment"].contains(self[cells, "ChargeCategory"]), self[cells, "ListUnitPrice"].isEmpty {
+        if ["Tax", "Credit", "Adjustment"].contains(self[cells, "ChargeCategory"]), self[cells, "ListUnitPrice"].isEmpty {
             guard [list, contracted, effective].allSatisfy({ $0 == cost }) else { throw violation("four costs that are not the same") }
         }
         billed[self[cells, "InvoiceId"], default: .zero] += cost

@@ -51,29 +51,32 @@ struct FOCUSColumn: Sendable {
 
     static func all(of version: FOCUSVersion) -> [FOCUSColumn] { table.filter { $0.only == nil || $0.only == version } }
 
-    /// Commitments and virtual currencies are none of ours, but the columns must be there for the rules about usage to apply.
+    /// Regions are none of ours.
     private static func absent(_ name: String, _ kind: Kind = .text) -> FOCUSColumn {
         FOCUSColumn(name, kind, null: true) { _, _ in .null }
     }
 
-    private static func usage(_ name: String, _ kind: Kind = .text, _ cell: @escaping @Sendable (StatementLine) -> FOCUSCell) -> FOCUSColumn
+    private static func priced(_ name: String, _ kind: Kind = .text, _ cell: @escaping @Sendable (FOCUSPricing) -> FOCUSCell) -> FOCUSColumn
     {
-        FOCUSColumn(name, kind, null: true) { row, _ in
-            guard row.category == .usage, let line = row.line else { return .null }
-            return cell(line)
-        }
+        FOCUSColumn(name, kind, null: true) { row, _ in row.pricing.map(cell) ?? .null }
+    }
+
+    private static func committed(
+        _ name: String, _ kind: Kind = .text, allowed: Set<String> = [], _ cell: @escaping @Sendable (FOCUSCommitment) -> FOCUSCell
+    ) -> FOCUSColumn {
+        FOCUSColumn(name, kind, null: true, allowed: allowed) { row, _ in row.commitment.map(cell) ?? .null }
+    }
+
+    /// A commitment is a resource itself; everything else was used by an API key.
+    private static func resource(
+        _ name: String, _ used: @escaping @Sendable (StatementLine) -> String, _ promised: @escaping @Sendable (FOCUSCommitment) -> String
+    ) -> FOCUSColumn {
+        FOCUSColumn(name, null: true) { row, _ in FOCUSCell(row.commitment.map(promised) ?? row.line.map(used)) }
     }
 
     private static func line(_ name: String, _ kind: Kind = .text, _ cell: @escaping @Sendable (StatementLine) -> FOCUSCell) -> FOCUSColumn
     {
         FOCUSColumn(name, kind, null: true) { row, _ in row.line.map(cell) ?? .null }
-    }
-
-    private static func details(_ line: StatementLine) -> [(String, String)] {
-        [
-            ("x_ContextFrom", String(line.contextFrom ?? 0)), ("x_ModelId", line.model), ("x_ServiceTier", line.serviceTier ?? "standard"),
-            ("x_UsageKind", line.usageKind),
-        ]
     }
 
     private static func tags(_ line: StatementLine) -> [(String, String)] {
@@ -106,7 +109,7 @@ struct FOCUSColumn: Sendable {
     static let methodDetails = "AllocatedMethodDetails"
 
     private static let charges: [FOCUSColumn] = [
-        FOCUSColumn("BilledCost", .decimal) { row, _ in .decimal(row.cost) },
+        FOCUSColumn("BilledCost", .decimal) { row, _ in .decimal(row.costs.billed) },
         FOCUSColumn("BillingAccountId") { _, head in .text(head.organization.description) },
         FOCUSColumn("BillingAccountName", null: true) { _, head in FOCUSCell(head.organizationName) },
         FOCUSColumn("BillingAccountType") { _, _ in .text("Organization") },
@@ -119,46 +122,50 @@ struct FOCUSColumn: Sendable {
         FOCUSColumn("ChargeClass", null: true, allowed: ["Correction"]) { row, _ in row.isCorrection ? .text("Correction") : .null },
         FOCUSColumn("ChargeDescription") { row, _ in .text(row.description) },
         FOCUSColumn("ChargeFrequency", allowed: ["One-Time", "Recurring", "Usage-Based"]) { row, _ in
-            .text(row.category == .usage ? "Usage-Based" : "One-Time")
+            .text(row.isUsageBased ? "Usage-Based" : "One-Time")
         },
         FOCUSColumn("ChargePeriodEnd", .time) { row, _ in .time(row.period.end) },
         FOCUSColumn("ChargePeriodStart", .time) { row, _ in .time(row.period.start) },
     ]
 
     private static let commitments: [FOCUSColumn] = [
-        absent("CommitmentDiscountCategory"), absent("CommitmentDiscountId"), absent("CommitmentDiscountName"),
-        absent("CommitmentDiscountQuantity", .decimal), absent("CommitmentDiscountStatus"), absent("CommitmentDiscountType"),
-        absent("CommitmentDiscountUnit"),
+        committed("CommitmentDiscountCategory", allowed: ["Spend", "Usage"]) { _ in .text("Spend") },
+        committed("CommitmentDiscountId") { .text($0.id) },
+        committed("CommitmentDiscountName") { .text($0.name) },
+        committed("CommitmentDiscountQuantity", .decimal) { .decimal($0.quantity) },
+        committed("CommitmentDiscountStatus", allowed: ["Used", "Unused"]) { $0.isUnused ? .text("Unused") : .null },
+        committed("CommitmentDiscountType") { _ in .text("Committed Spend") },
+        committed("CommitmentDiscountUnit") { _ in .text("USD") },
     ]
 
     private static let prices: [FOCUSColumn] = [
-        usage("ConsumedQuantity", .decimal) { .decimal($0.quantity) },
-        usage("ConsumedUnit") { .text(FOCUSMeter($0.usageKind).unit) },
-        FOCUSColumn("ContractedCost", .decimal) { row, _ in .decimal(row.cost) },
-        usage("ContractedUnitPrice", .decimal) { .decimal($0.unitPrice ?? .zero) },
-        FOCUSColumn("EffectiveCost", .decimal) { row, _ in .decimal(row.cost) },
+        priced("ConsumedQuantity", .decimal) { $0.consumed.map { .decimal($0.quantity) } ?? .null },
+        priced("ConsumedUnit") { FOCUSCell($0.consumed?.unit) },
+        FOCUSColumn("ContractedCost", .decimal) { row, _ in .decimal(row.costs.contracted) },
+        priced("ContractedUnitPrice", .decimal) { .decimal($0.contracted) },
+        FOCUSColumn("EffectiveCost", .decimal) { row, _ in .decimal(row.costs.effective) },
         FOCUSColumn("HostProviderName", only: .v14) { row, _ in .text(row.provider.name) },
         FOCUSColumn("InvoiceId") { _, head in .text(head.invoice) },
         // The one who provides: the validator takes another issuer for a payment by a third party.
         FOCUSColumn("InvoiceIssuerName") { row, _ in .text(row.provider.name) },
-        FOCUSColumn("ListCost", .decimal) { row, _ in .decimal(row.listCost) },
-        usage("ListUnitPrice", .decimal) { .decimal($0.listPrice ?? .zero) },
-        usage("PricingCategory") { _ in .text("Standard") },
+        FOCUSColumn("ListCost", .decimal) { row, _ in .decimal(row.costs.list) },
+        priced("ListUnitPrice", .decimal) { .decimal($0.list) },
+        priced("PricingCategory") { .text($0.category) },
         FOCUSColumn("PricingCurrency", allowed: ["USD"]) { _, _ in .text("USD") },
-        usage("PricingCurrencyContractedUnitPrice", .decimal) { .decimal($0.unitPrice ?? .zero) },
-        FOCUSColumn("PricingCurrencyEffectiveCost", .decimal) { row, _ in .decimal(row.cost) },
-        usage("PricingCurrencyListUnitPrice", .decimal) { .decimal($0.listPrice ?? .zero) },
-        usage("PricingQuantity", .decimal) { .decimal(Amount(pico: $0.quantity.pico / 1_000_000)) },
-        usage("PricingUnit") { .text("1000000 \(FOCUSMeter($0.usageKind).unit)") },
+        priced("PricingCurrencyContractedUnitPrice", .decimal) { .decimal($0.contracted) },
+        FOCUSColumn("PricingCurrencyEffectiveCost", .decimal) { row, _ in .decimal(row.costs.effective) },
+        priced("PricingCurrencyListUnitPrice", .decimal) { .decimal($0.list) },
+        priced("PricingQuantity", .decimal) { .decimal($0.quantity) },
+        priced("PricingUnit") { .text($0.unit) },
     ]
 
     private static let services: [FOCUSColumn] = [
         FOCUSColumn("ProviderName", only: .v12) { row, _ in .text(row.provider.name) },
         FOCUSColumn("PublisherName", only: .v12) { row, _ in .text(row.provider.publisher) },
         absent("RegionId"), absent("RegionName"),
-        line("ResourceId") { .text($0.apiKey.description) },
-        line("ResourceName") { FOCUSCell($0.apiKeyName) },
-        line("ResourceType") { _ in .text("API Key") },
+        resource("ResourceId", \.apiKey.description, \.id),
+        resource("ResourceName", \.apiKeyName, \.name),
+        resource("ResourceType", { _ in "API Key" }, { _ in "Commitment" }),
         FOCUSColumn("ServiceCategory", allowed: ["AI and Machine Learning", "Management and Governance"]) { row, _ in
             .text(row.isOwn ? "Management and Governance" : "AI and Machine Learning")
         },
@@ -167,10 +174,10 @@ struct FOCUSColumn: Sendable {
         FOCUSColumn("ServiceSubcategory", allowed: ["Generative AI", "Cost Management"]) { row, _ in
             .text(row.isOwn ? "Cost Management" : "Generative AI")
         },
-        usage("SkuId") { .text("\($0.provider)-\($0.model)-\($0.usageKind)") },
-        usage("SkuMeter") { .text(FOCUSMeter($0.usageKind).name) },
-        usage("SkuPriceDetails", .json) { .json(details($0)) },
-        usage("SkuPriceId") { FOCUSCell($0.price?.description) },
+        priced("SkuId") { .text($0.sku) },
+        priced("SkuMeter") { .text($0.meter) },
+        priced("SkuPriceDetails", .json) { $0.details.isEmpty ? .null : .json($0.details) },
+        priced("SkuPriceId") { FOCUSCell($0.skuPrice) },
         line("SubAccountId") { .text($0.project.description) },
         line("SubAccountName") { FOCUSCell($0.projectName) },
         line("SubAccountType") { _ in .text("Project") },

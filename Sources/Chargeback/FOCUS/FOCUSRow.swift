@@ -6,8 +6,20 @@ import Store
 struct FOCUSRow: Sendable {
     enum Category: String, Sendable {
         case usage = "Usage"
+        case purchase = "Purchase"
+        case tax = "Tax"
         case credit = "Credit"
         case adjustment = "Adjustment"
+    }
+
+    /// What a charge costs: on the invoice; to whoever used it; by the provider's list; and by contract. The same unless said otherwise.
+    struct Costs: Sendable {
+        var billed: Money
+        var effective: Money
+        var list: Money
+        var contracted: Money
+
+        init(_ cost: Money) { (billed, effective, list, contracted) = (cost, cost, cost, cost) }
     }
 
     /// The statement's line; nil for the rounding.
@@ -17,8 +29,10 @@ struct FOCUSRow: Sendable {
     let description: String
     /// The local day of the calls, as UTC instants.
     let period: StatementSpan
-    let cost: Money
-    let listCost: Money
+    private(set) var costs: Costs
+    /// Nil for what has no price by the unit.
+    private(set) var pricing: FOCUSPricing?
+    private(set) var commitment: FOCUSCommitment?
     let provider: FOCUSProvider
 
     /// What the specification calls split cost allocation (recipe L): how much of a shared cost the receiver takes on.
@@ -27,38 +41,64 @@ struct FOCUSRow: Sendable {
         return (line.usageKind.uppercased().replacing("_", with: "-") + "-1", ratio)
     }
 
-    /// Whether no provider billed it: an adjustment, a credit, a shared cost, or the rounding.
+    /// Whether no provider billed it: what people booked, a shared cost, or the rounding.
     var isOwn: Bool { line == nil || line?.provider == BookingKind.ownProvider }
 
-    /// Usage that has a price (recipes A, B, J, K), and credits (G). Usage without a price cannot be a row of usage, which needs a unit
-    /// price: it is an adjustment that says so, with its quantity in a column of ours (law 9).
-    init(_ line: StatementLine, of head: StatementHead, day: StatementSpan) {
-        self.line = line
+    /// Whether the charge follows what was used, or not used; what people book besides is charged once.
+    var isUsageBased: Bool { category == .usage && (!isOwn || commitment != nil) }
+
+    /// The rows of a line: one, but two of a commitment that nobody used.
+    static func rows(of line: StatementLine, in head: StatementHead, day: StatementSpan) -> [FOCUSRow] {
+        func row(_ category: Category, _ description: String) -> FOCUSRow { FOCUSRow(line, head, day, category, description) }
+        if line.split != nil {
+            return [row(.adjustment, "\(line.splitRatio == nil ? "Shared cost taken" : "Shared cost given"), \(line.feature)")]
+        }
+        guard line.provider == BookingKind.ownProvider else { return [called(line, row)] }
+        let about = line.feature.isEmpty ? "" : ", \(line.feature)"
+        switch ChargeKind(rawValue: line.model) ?? .adjustment {
+        case .adjustment: return [row(.adjustment, "Adjustment" + about)]
+        case .credit: return [row(.credit, "Credit" + about)]
+        case .tax: return [row(.tax, "Tax" + about)]
+        case .fee:
+            // No purchase: that would cover charges to come, and cost nobody anything by itself.
+            var fee = row(.usage, "Fee" + about)
+            fee.pricing = .piece(costing: line.cost)
+            return [fee]
+        case .unusedCommitment:
+            // What was bought and not used is bought here, and costs whoever has it for not being used (recipes C and E).
+            var (bought, unused) = (row(.purchase, "Commitment" + about), row(.usage, "Unused commitment" + about))
+            bought.costs.effective = .zero
+            unused.costs.billed = .zero
+            bought.pricing = .dollars(line.cost, isCommitted: false)
+            unused.pricing = .dollars(line.cost, isCommitted: true)
+            bought.commitment = FOCUSCommitment(name: line.feature, quantity: line.cost, isUnused: false)
+            unused.commitment = FOCUSCommitment(name: line.feature, quantity: line.cost, isUnused: true)
+            return [bought, unused]
+        }
+    }
+
+    /// Usage that has a price (recipes A, B, J, K). Usage without a price cannot be a row of usage, which needs a unit price: it is an
+    /// adjustment that says so, with its quantity in a column of ours (law 9).
+    private static func called(_ line: StatementLine, _ row: (Category, String) -> FOCUSRow) -> FOCUSRow {
+        let meter = FOCUSMeter(line.usageKind)
+        guard let list = line.listPrice, let contracted = line.unitPrice else {
+            return row(
+                .adjustment,
+                line.usageKind.isEmpty ? "Calls without usage, \(line.model)" : "\(meter.name) without a known price, \(line.model)")
+        }
+        var usage = row(.usage, "\(meter.name), \(line.model), \(line.serviceTier ?? "standard")")
+        usage.costs.list = cost(of: line.quantity, at: list)
+        usage.pricing = FOCUSPricing(line, meter, list: list, contracted: contracted)
+        return usage
+    }
+
+    private init(_ line: StatementLine, _ head: StatementHead, _ day: StatementSpan, _ category: Category, _ description: String) {
+        (self.line, self.category, self.description) = (line, category, description)
         isCorrection = line.consumedAt < head.span.start
         // What is shared is shared for the whole month.
         period = line.split == nil ? day : head.span
-        cost = line.cost
-        let isOwn = line.provider == BookingKind.ownProvider
-        provider = isOwn ? .bursar : FOCUSProvider(line.provider, model: line.model)
-        let meter = FOCUSMeter(line.usageKind)
-        if let list = line.listPrice, line.unitPrice != nil {
-            category = .usage
-            description = "\(meter.name), \(line.model), \(line.serviceTier ?? "standard")"
-            listCost = FOCUSRow.cost(of: line.quantity, at: list)
-        } else if line.split != nil {
-            category = .adjustment
-            description = "\(line.splitRatio == nil ? "Shared cost taken" : "Shared cost given"), \(line.feature)"
-            listCost = line.cost
-        } else if isOwn {
-            category = line.model == BookingKind.credit.rawValue ? .credit : .adjustment
-            description = category.rawValue
-            listCost = line.cost
-        } else {
-            category = .adjustment
-            description =
-                line.usageKind.isEmpty ? "Calls without usage, \(line.model)" : "\(meter.name) without a known price, \(line.model)"
-            listCost = line.cost
-        }
+        costs = Costs(line.cost)
+        provider = line.provider == BookingKind.ownProvider ? .bursar : FOCUSProvider(line.provider, model: line.model)
     }
 
     /// The one adjustment that rounds a statement to the cent (recipe H).
@@ -68,70 +108,12 @@ struct FOCUSRow: Sendable {
         isCorrection = false
         description = "Rounding"
         period = head.span
-        cost = rounding
-        listCost = rounding
+        costs = Costs(rounding)
         provider = .bursar
     }
 
     /// Dollars for whole units at a price per million: exact, as prices have at most six fractional digits.
     static func cost(of quantity: Amount, at price: Amount) -> Money {
         Money(pico: quantity.pico / 1_000_000 * price.pico / Amount.picoPerWhole)
-    }
-}
-
-/// What a usage kind is called.
-struct FOCUSMeter: Sendable {
-    /// Such as `Cache Read Input Tokens`; stable for a kind.
-    let name: String
-    /// Such as `Tokens`.
-    let unit: String
-
-    private static let known: [UsageKind: String] = [
-        "input": "Input Tokens", "output": "Output Tokens", "cached_input": "Cache Read Input Tokens",
-        "cache_write_5m": "Cache Write Input Tokens (5 Minutes)", "cache_write_1h": "Cache Write Input Tokens (1 Hour)",
-        "request": "Requests",
-    ]
-    private static let units = [
-        "request": "Requests", "query": "Queries", "character": "Characters", "image": "Images", "pixel": "Pixels", "second": "Seconds",
-        "page": "Pages", "session": "Sessions",
-    ]
-
-    init(_ kind: UsageKind) {
-        let words = kind.split(separator: "_").map(String.init)
-        unit = Usage.countsTokens(kind) ? "Tokens" : words.lazy.compactMap { Self.units[$0] }.first ?? "Units"
-        let title = words.map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined(separator: " ")
-        name = Self.known[kind] ?? (Usage.countsTokens(kind) ? "\(title) Tokens" : title)
-    }
-}
-
-/// Who makes a model available, and who made it.
-struct FOCUSProvider: Sendable {
-    let name: String
-    let service: String
-    let publisher: String
-
-    static let bursar = FOCUSProvider(name: "Bursar", service: "Bursar Chargeback", publisher: "Bursar")
-
-    private static let services: [String: (name: String, service: String)] = [
-        "openai": ("OpenAI", "OpenAI API"), "anthropic": ("Anthropic", "Claude API"),
-        "bedrock": ("Amazon Web Services", "Amazon Bedrock"), "azure": ("Microsoft", "Azure OpenAI"),
-        "vertex_ai": ("Google", "Vertex AI"), "gemini": ("Google", "Gemini API"), "mistral": ("Mistral AI", "Mistral API"),
-        "cohere": ("Cohere", "Cohere API"), "deepseek": ("DeepSeek", "DeepSeek API"), "xai": ("xAI", "xAI API"),
-    ]
-    private static let publishers = [
-        ("gpt", "OpenAI"), ("claude", "Anthropic"), ("gemini", "Google"), ("llama", "Meta"), ("mistral", "Mistral AI"),
-        ("mixtral", "Mistral AI"),
-        ("command", "Cohere"), ("deepseek", "DeepSeek"), ("grok", "xAI"), ("nova", "Amazon"), ("titan", "Amazon"),
-    ]
-
-    init(_ provider: String, model: String) {
-        let known = Self.services[provider]
-        name = known?.name ?? provider
-        service = known?.service ?? "\(provider) API"
-        publisher = Self.publishers.first { model.contains($0.0) }?.1 ?? name
-    }
-
-    private init(name: String, service: String, publisher: String) {
-        (self.name, self.service, self.publisher) = (name, service, publisher)
     }
 }

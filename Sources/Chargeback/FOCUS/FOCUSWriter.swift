@@ -1,4 +1,4 @@
-/// A statement as FOCUS Cost and Usage rows, one a line and one for the rounding. Each is checked as it is written: what breaks a rule of
+/// A statement as FOCUS Cost and Usage rows, those of its lines and one for the rounding. Each is checked as it is written: what breaks a rule of
 /// the specification never leaves.
 import Budgets
 import JSON
@@ -27,7 +27,9 @@ struct FOCUSWriter: StatementWriter {
 
     mutating func lines(_ lines: [StatementLine]) throws -> [UInt8] {
         guard let head else { preconditionFailure("lines before the head") }
-        for line in lines { try write(FOCUSRow(line, of: head, day: day(of: line, head)), head) }
+        for line in lines {
+            for row in FOCUSRow.rows(of: line, in: head, day: day(of: line, head)) { try write(row, head) }
+        }
         return csv.take()
     }
 
