@@ -34,6 +34,10 @@ public struct OpenFigures: Sendable {
     public let sendingDeliveries: Int64
     /// For how long the first of them has been due; nil when none is.
     public let oldestDueDeliveryMicroseconds: Int64?
+    /// Exports in the background that are not made yet.
+    public let waitingExports: Int64
+    /// How long ago the first of them was asked for; nil when there is none.
+    public let oldestExportMicroseconds: Int64?
     public let databaseBytes: Int64
 }
 
@@ -59,16 +63,22 @@ extension Store {
                 FROM deliveries AS d JOIN endpoints AS p ON p.organization_id = d.organization_id AND p.id = d.endpoint_id
                 WHERE state IN ('pending', 'sending')
                 """,
+                """
+                SELECT count(*), (extract(epoch FROM now() - min(created_at)) * 1000000)::bigint
+                FROM exports WHERE state IN ('queued', 'running')
+                """,
                 "SELECT pg_database_size(current_database())",
             ])
-            guard let holds = results[2].rows.first, let deliveries = results[3].rows.first, let size = results[4].rows.first else {
-                throw PostgresError.decoding("an aggregate without a row")
-            }
+            guard let holds = results[2].rows.first, let deliveries = results[3].rows.first, let exports = results[4].rows.first,
+                let size = results[5].rows.first
+            else { throw PostgresError.decoding("an aggregate without a row") }
             let (count, overdue, held, oldest) = try holds.decode(as: (Int64, Int64, Money, Int64?).self)
+            let (waiting, asked) = try exports.decode(as: (Int64, Int64?).self)
             let (pending, sending, due) = try deliveries.decode(as: (Int64, Int64, Int64?).self)
             return OpenFigures(
                 holds: count, overdueHolds: overdue, held: held, oldestHoldMicroseconds: oldest, pendingDeliveries: pending,
-                sendingDeliveries: sending, oldestDueDeliveryMicroseconds: due, databaseBytes: try size.decode(as: Int64.self))
+                sendingDeliveries: sending, oldestDueDeliveryMicroseconds: due, waitingExports: waiting, oldestExportMicroseconds: asked,
+                databaseBytes: try size.decode(as: Int64.self))
         }
     }
 }

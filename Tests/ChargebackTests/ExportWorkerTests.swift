@@ -219,6 +219,8 @@ import Testing
             #expect(try await store.exportPiece(0, of: kept, in: world.organization) == nil)
 
             for _ in 1...20 { try await ask(world, store) }
+            let figures = try await store.openFigures()
+            #expect(figures.waitingExports == 20 && figures.oldestExportMicroseconds != nil)
             await #expect(throws: AdminRefusal.tooMany("exports", 20)) { try await ask(world, store) }
         }
     }

@@ -32,6 +32,7 @@ import Testing
             #expect(page.value("bursar_overage_usd_total") == 0)
             #expect(page.value("bursar_open_holds") == 1 && page.value("bursar_overdue_holds") == 0)
             #expect(page.value("bursar_held_usd") == 0.0012)
+            #expect(page.value("bursar_exports_waiting") == 0 && page.value("bursar_oldest_export_age_seconds") == 0)
             #expect(page.value("bursar_lane_queued_commands", ["lane": "0"]) == 0)
             #expect(page.value("bursar_lane_batch_size_sum", ["lane": "0"]) == 5)
             #expect(page.value("bursar_lane_batch_duration_seconds_count", ["lane": "0"]) ?? 0 >= 1)

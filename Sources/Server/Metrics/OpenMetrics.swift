@@ -45,6 +45,10 @@ actor OpenMetrics {
         text.family(
             "bursar_oldest_due_delivery_age_seconds", .gauge, "How long the longest one is due.",
             figures.map { age($0.oldestDueDeliveryMicroseconds) })
+        text.family("bursar_exports_waiting", .gauge, "Exports in the background that are not made yet.", figures?.waitingExports)
+        text.family(
+            "bursar_oldest_export_age_seconds", .gauge, "How long ago the first of them was asked for.",
+            figures.map { age($0.oldestExportMicroseconds) })
         text.family("bursar_database_size_bytes", .gauge, "The database's size on disk, without its log.", figures?.databaseBytes)
     }
 
