@@ -103,7 +103,7 @@ extension API {
         let secret = APIKeySecret()
         let key = try await store.rotateAPIKey(
             exchange.id(APIKeyKind.self), of: exchange.organization, successor: APIKeyID(at: exchange.now), secret: secret,
-            overlapSeconds: overlap
+            overlapSeconds: overlap, by: credential.actor
         ) { key in
             guard credential.governs(key) else { throw AdminRefusal.roleNotYours }
         }

@@ -75,14 +75,14 @@ extension API {
         let request = try await store.decide(
             decision, on: exchange.id(AccessRequestKind.self), of: exchange.organization, by: credential.actor, reason: reason,
             at: exchange.now
-        ) { request in
+        ) { request, requester in
             guard decision != .withdraw else {
                 guard credential.rank(on: request.team) >= request.requesterRank else {
                     throw Problem(.forbidden, "Somebody above you asked for it.")
                 }
                 return
             }
-            guard credential.mayDecide(requestOf: request.requestedBy, rank: request.requesterRank, on: request.team) else {
+            guard credential.mayDecide(requestOf: requester, rank: request.requesterRank, on: request.team) else {
                 throw Problem(.forbidden, "Who decides must stand above the requester in this team, and never be the requester.")
             }
             guard request.approval != Approval.organizationAdmin.rawValue || credential.isAdministrator else {

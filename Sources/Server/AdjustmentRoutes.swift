@@ -86,12 +86,12 @@ extension API {
         let adjustment = try await store.decide(
             decision, on: exchange.id(AdjustmentKind.self), of: exchange.organization, by: credential.actor, apiKey: credential.apiKey,
             reason: reason, at: exchange.now
-        ) { request in
+        ) { request, requester in
             if decision == .withdraw {
                 guard credential.rank(on: nil) >= request.requesterRank else {
                     throw Problem(.forbidden, "Somebody above you asked for it.")
                 }
-            } else if !credential.mayDecide(requestOf: request.requestedBy, rank: request.requesterRank, on: nil) {
+            } else if !credential.mayDecide(requestOf: requester, rank: request.requesterRank, on: nil) {
                 throw Problem(.forbidden, "Who decides must stand above the requester, and never be the requester.")
             }
         }

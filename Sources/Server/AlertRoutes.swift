@@ -21,15 +21,13 @@ extension API {
 
     @Sendable func listDeliveries(_ exchange: Exchange) async throws -> Response {
         var query = try exchange.query()
-        let limit = PageQuery.limit(&query)
-        let before = query.optional("cursor", .deliveryCursor) ?? .newest
+        let listing: Listing<DeliveryRecord, EndpointID> = PageQuery.listing(&query, DeliveryRecord.orders, isNewestFirst: true)
         let filter = DeliveryFilter(
             state: query.optional("state", .word(DeliveryState.self))?.rawValue,
-            endpoint: query.optional("endpoint", .id(EndpointKind.self)))
+            endpoint: query.optional("endpoint", .id(EndpointKind.self)), event: query.optional("event", .id(EventKind.self)),
+            eventType: query.optional("event_type", .word(EventType.self))?.rawValue)
         try query.finish()
-        let page = try await store.deliveries(of: exchange.organization, filter, before: before, limit: limit)
-        let next = page.next.map { "\($0.event) \($0.endpoint)" }
-        return try exchange.page(page.items, next: next) { $0.write(&$1) }
+        return try await exchange.page(store.deliveries(of: exchange.organization, filter, listing)) { $0.write(&$1) }
     }
 
     @Sendable func readDelivery(_ exchange: Exchange) async throws -> Response {
@@ -48,16 +46,6 @@ extension API {
 
 /// The states a list of deliveries can be asked for.
 enum DeliveryState: String, CaseIterable, Sendable { case pending, sending, delivered, failed, cancelled, muted }
-
-extension FieldRule where Value == DeliveryCursor {
-    static var deliveryCursor: FieldRule {
-        .text("a cursor from this list", placeholder: .newest) { text in
-            let parts = text.split(separator: " ")
-            guard parts.count == 2, let event = EventID(String(parts[0])), let endpoint = EndpointID(String(parts[1])) else { return nil }
-            return DeliveryCursor(event: event, endpoint: endpoint)
-        }
-    }
-}
 
 extension AlertRecord {
     func write(_ writer: inout JSONWriter) {

@@ -73,7 +73,8 @@ public func buildServices(
     let served = settings.hasBareRoute ? routes + [.bare] : routes
     let api = API(
         store: store, statements: Store(pool: statements, tracer: tracer),
-        authenticator: Authenticator { try await store.credential(sha256: $0) }, trustedProxies: try blocks(settings.trustProxies),
+        authenticator: Authenticator(badKeysPerMinute: settings.badKeysPerMinute) { try await store.credential(sha256: $0) },
+        trustedProxies: try blocks(settings.trustProxies),
         keyUses: keyUses,
         journal: Journal(logger: logger, tracer: tracer),
         metrics: Metrics(

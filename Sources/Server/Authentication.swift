@@ -1,5 +1,6 @@
 /// From the `Authorization` field to a credential (design §10).
 import Budgets
+import Crypto
 import HTTPTypes
 import Outbound
 import Store
@@ -13,16 +14,21 @@ final class Authenticator: Sendable {
 
     private struct Memory {
         /// Of project's keys, by hash.
-        var credentials: [[UInt8]: Credential] = [:]
-        var throttle = LoginThrottle()
+        var credentials: [SHA256Digest: Credential] = [:]
+        var throttle: LoginThrottle
     }
 
-    private let lookUp: @Sendable (_ sha256: [UInt8]) async throws -> Credential?
-    private let memory = Mutex(Memory())
+    private let lookUp: @Sendable (_ sha256: SHA256Digest) async throws -> Credential?
+    private let memory: Mutex<Memory>
 
-    /// - Parameter lookUp: Finds a valid key by its hash. Keys are compared by an index over hashes, so the time it takes says nothing of
-    ///   how much of a key is right.
-    init(lookUp: @escaping @Sendable (_ sha256: [UInt8]) async throws -> Credential?) { self.lookUp = lookUp }
+    /// - Parameters:
+    ///   - badKeysPerMinute: `ServerSettings.badKeysPerMinute`.
+    ///   - lookUp: Finds a valid key by its hash. Keys are compared by an index over hashes, so the time it takes says nothing of how much
+    ///     of a key is right.
+    init(badKeysPerMinute: Int, lookUp: @escaping @Sendable (_ sha256: SHA256Digest) async throws -> Credential?) {
+        memory = Mutex(Memory(throttle: LoginThrottle(failuresPerAddress: badKeysPerMinute)))
+        self.lookUp = lookUp
+    }
 
     /// - Parameters:
     ///   - header: The field `Authorization`.
@@ -50,7 +56,7 @@ final class Authenticator: Sendable {
         return found
     }
 
-    private func failure(_ detail: String, _ address: IPAddress?, _ key: [UInt8]?, _ now: Instant) -> Problem {
+    private func failure(_ detail: String, _ address: IPAddress?, _ key: SHA256Digest?, _ now: Instant) -> Problem {
         let wait = memory.withLock { $0.throttle.failed(address: address?.description ?? "", key: key, at: now) }
         return wait.map { Problem(tooManyAttempts: $0) } ?? Problem(.unauthenticated, detail)
     }

@@ -114,19 +114,6 @@ extension FieldRule where Value == [Amount] {
     }
 }
 
-extension FieldRule where Value == BudgetPeriodCursor {
-    static var periodCursor: FieldRule {
-        .text("a cursor from this list", placeholder: BudgetPeriodCursor(periodStart: Instant(microseconds: 0), subject: "")) { text in
-            guard !text.utf8.contains(0), let space = text.firstIndex(of: " "), let microseconds = Int64(text[..<space]),
-                // From the year 1 to 9999: what Postgres and RFC 3339 both have.
-                (-62_135_596_800_000_000...253_402_300_799_999_999).contains(microseconds)
-            else { return nil }
-            return BudgetPeriodCursor(
-                periodStart: Instant(microseconds: microseconds), subject: String(text[text.index(after: space)...]))
-        }
-    }
-}
-
 extension BudgetRecord {
     /// `overCommitted` is of the present period; nil for a budget that counts per something.
     func write(_ writer: inout JSONWriter, overCommitted: Amount?) {

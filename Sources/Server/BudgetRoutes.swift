@@ -150,14 +150,14 @@ extension API {
 
     @Sendable func listPeriods(_ exchange: Exchange) async throws -> Response {
         var query = try exchange.query()
-        let limit = PageQuery.limit(&query)
-        let after = query.optional("cursor", .periodCursor)
+        let listing: Listing<BudgetPeriodRecord, String> = PageQuery.listing(&query, BudgetPeriodRecord.orders, isNewestFirst: true)
+        let filter = BudgetPeriodFilter(
+            subject: query.optional("subject", .text(1...200)), from: query.optional("from", .instant), to: query.optional("to", .instant))
         try query.finish()
         let (budget, timeZone, page) = try await store.periods(
-            of: exchange.id(BudgetKind.self), in: exchange.organization, after: after, limit: limit)
+            of: exchange.id(BudgetKind.self), in: exchange.organization, filter, listing)
         let zone = Zone(timeZone) ?? .utc
-        let next = page.next.map { "\($0.periodStart.microseconds) \($0.subject)" }
-        return try exchange.page(page.items, next: next) { period, writer in
+        return try exchange.page(page) { period, writer in
             let span = budget.rule.span(containing: period.periodStart, in: zone)
             writer.object { writer in
                 writer.field("budget", budget.id)

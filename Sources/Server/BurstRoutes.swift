@@ -93,10 +93,10 @@ extension API {
         let credential = exchange.credential
         let burst = try await store.decide(
             decision, on: exchange.id(BurstKind.self), of: exchange.organization, by: credential.actor, reason: reason, at: exchange.now
-        ) { burst, rails in
+        ) { burst, requester, rails in
             switch decision {
             case .approve, .deny:
-                guard credential.mayDecide(requestOf: burst.requestedBy, rank: burst.requesterRank, on: burst.team) else {
+                guard credential.mayDecide(requestOf: requester, rank: burst.requesterRank, on: burst.team) else {
                     throw Problem(.forbidden, "Who decides must stand above the requester in this team, and never be the requester.")
                 }
                 guard decision == .approve else { return }

@@ -47,8 +47,10 @@ extension API {
 
     @Sendable func listUnmappedUsage(_ exchange: Exchange) async throws -> Response {
         var query = try exchange.query()
+        let listing: Listing<UnmappedUsage, String> = PageQuery.listing(&query, UnmappedUsage.orders, isNewestFirst: true)
+        let model = query.optional("model", .text(1...200))
         try query.finish()
-        return try await exchange.page(store.unmappedUsage(of: exchange.organization), next: nil) { field, writer in
+        return try await exchange.page(store.unmappedUsage(of: exchange.organization, model: model, listing)) { field, writer in
             writer.object { writer in
                 writer.field("model", field.model)
                 writer.field("field", field.field)

@@ -1,6 +1,7 @@
 /// Slows down whoever tries API keys, and holds up nobody else. 178 random bits cannot be guessed; this keeps the attempt from costing
 /// look-ups and log lines.
 import Budgets
+import Crypto
 
 /// Counts failures of each key and of each address in windows of a minute. Pure: told the time.
 struct LoginThrottle {
@@ -9,7 +10,7 @@ struct LoginThrottle {
     static let failuresPerKey = 10
     /// Of all keys together from one address. Many callers may stand behind it, so good keys are served from there all the same; bad
     /// ones are told to wait, and are no longer counted one by one.
-    static let failuresPerAddress = 100
+    let failuresPerAddress: Int
     /// Keys remembered, and addresses (law 11): a megabyte each. Whoever has more addresses than this is not slowed down by them.
     static let bound = 10_000
 
@@ -19,17 +20,19 @@ struct LoginThrottle {
     }
 
     /// By hash.
-    private var keys: [[UInt8]: Window] = [:]
+    private var keys: [SHA256Digest: Window] = [:]
     private var addresses: [String: Window] = [:]
 
+    init(failuresPerAddress: Int) { self.failuresPerAddress = failuresPerAddress }
+
     /// Whole seconds until this key is looked up again, 1 to 60; nil when it is now.
-    func wait(key: [UInt8], at now: Instant) -> Int64? { Self.wait(keys[key], Self.failuresPerKey, at: now) }
+    func wait(key: SHA256Digest, at now: Instant) -> Int64? { Self.wait(keys[key], Self.failuresPerKey, at: now) }
 
     /// Counts a key that was none.
     /// - Parameter key: Its hash; nil for what does not even look like one.
     /// - Returns: Whole seconds that its user is to wait, when there were too many from that address.
-    mutating func failed(address: String, key: [UInt8]?, at now: Instant) -> Int64? {
-        let wait = Self.wait(addresses[address], Self.failuresPerAddress, at: now)
+    mutating func failed(address: String, key: SHA256Digest?, at now: Instant) -> Int64? {
+        let wait = Self.wait(addresses[address], failuresPerAddress, at: now)
         Self.count(address, in: &addresses, at: now)
         if wait == nil, let key { Self.count(key, in: &keys, at: now) }
         return wait

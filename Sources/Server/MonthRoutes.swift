@@ -47,7 +47,7 @@ extension API {
         let credential = exchange.credential
         let record = try await store.reopen(
             exchange.month(), of: exchange.organization, by: credential.actor, reason: reason, at: exchange.now
-        ) { first in credential.actor == first || credential.madeBy == first }
+        ) { credential.isSame(as: $0) }
         return .json(record.state == .closed ? .accepted : .ok) { record.write(&$0) }
     }
 }

@@ -59,13 +59,13 @@ extension FieldRule where Value == Bool {
 }
 
 extension FieldRule {
-    /// A position, and before it a key where the order has one: `position key`.
+    /// A position, and after it a key where the order has one. NUL is between them, which Postgres' texts cannot have.
     fileprivate static func place<Item, Position: LosslessStringConvertible & Hashable & Sendable>(
         of order: ListOrder<Item>
     ) -> FieldRule where Value == ListPlace<Position>? {
         text("a cursor from this list", placeholder: nil) { text in
-            let parts = text.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
-            guard !text.utf8.contains(0), let position = Position(String(parts[0])) else { return nil }
+            let parts = text.split(separator: "\0", maxSplits: 1, omittingEmptySubsequences: false)
+            guard let position = Position(String(parts[0])) else { return nil }
             guard parts.count == 2 else { return .some(ListPlace(key: nil, position: position)) }
             return order.parse(String(parts[1])).map { .some(ListPlace(key: $0, position: position)) }
         }
@@ -128,7 +128,7 @@ extension Exchange {
     func page<Item, Position: LosslessStringConvertible>(
         _ page: Page<Item, ListPlace<Position>>, _ write: (Item, inout JSONWriter) -> Void
     ) throws(Problem) -> Response {
-        try self.page(page.items, next: page.next.map { "\($0.position)" + ($0.key.map { " \($0)" } ?? "") }, write)
+        try self.page(page.items, next: page.next.map { "\($0.position)" + ($0.key.map { "\0\($0)" } ?? "") }, write)
     }
 
     /// - Parameter next: The place where the next page starts, as the list's `cursor` is read; nil when this is the last one.

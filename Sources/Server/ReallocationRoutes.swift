@@ -68,7 +68,7 @@ extension API {
         let credential = exchange.credential
         let spoken = try await store.approveReallocation(
             exchange.id(ReallocationKind.self), of: exchange.organization, by: credential.actor, setBy: credential.apiKey, at: exchange.now
-        ) { try credential.word(on: $0) }
+        ) { try credential.word(on: $0, speaker: $1) }
         return .json { spoken.write(&$0) }
     }
 
@@ -77,8 +77,8 @@ extension API {
         let reason = fields.require("reason", .text(1...2000))
         try fields.finish()
         let credential = exchange.credential
-        return try await end(.denied, exchange, reason) { request in
-            guard credential.mayDecide(requestOf: request.requestedBy, rank: request.requesterRank, on: request.givingTeam),
+        return try await end(.denied, exchange, reason) { request, requester in
+            guard credential.mayDecide(requestOf: requester, rank: request.requesterRank, on: request.givingTeam),
                 credential.isAdministrator || Store.looksAfter(credential.rank(on: request.givingTeam), request.givingTeam)
             else { throw Problem(.forbidden, "The giving side or an administrator denies it, and never the requester.") }
         }
@@ -88,7 +88,7 @@ extension API {
         var fields = try exchange.fields()
         try fields.finish()
         let credential = exchange.credential
-        return try await end(.withdrawn, exchange, nil) { request in
+        return try await end(.withdrawn, exchange, nil) { request, _ in
             guard credential.actor == request.requestedBy || credential.isAdministrator else {
                 throw Problem(.forbidden, "Whoever asked takes it back, or an administrator.")
             }
@@ -96,7 +96,7 @@ extension API {
     }
 
     private func end(
-        _ end: ReallocationEnd, _ exchange: Exchange, _ reason: String?, check: @Sendable (ReallocationRecord) throws -> Void
+        _ end: ReallocationEnd, _ exchange: Exchange, _ reason: String?, check: @Sendable (ReallocationRecord, Speaker) throws -> Void
     ) async throws -> Response {
         let ended = try await store.endReallocation(
             exchange.id(ReallocationKind.self), as: end, of: exchange.organization, by: exchange.credential.actor, reason: reason,
@@ -108,13 +108,17 @@ extension API {
 extension Credential {
     /// Whose word this credential's approval is: an administrator's if that is still wanted, or else the giving side's. The two are of
     /// two people, neither of whom asked; whoever asks for the giving side has given by that.
-    fileprivate func word(on request: ReallocationRecord) throws -> ReallocationWord {
-        guard mayDecide(requestOf: request.requestedBy, rank: request.requesterRank, on: request.givingTeam) else {
+    fileprivate func word(
+        on request: ReallocationRecord, speaker: (String) throws -> Speaker
+    ) throws -> ReallocationWord {
+        guard mayDecide(requestOf: try speaker(request.requestedBy), rank: request.requesterRank, on: request.givingTeam) else {
             throw Problem(.forbidden, "Who approves must stand above the requester on the giving side, and never be the requester.")
         }
         // An administrator makes no second one of himself by making a key; that of a lead is the lead's, whoever made it.
-        for spoken in [request.givenBy, request.approvedBy] where spoken == actor || (isAdministrator && spoken != nil && spoken == madeBy)
-        {
+        let spoken = try (given: request.givenBy.map(speaker), approved: request.approvedBy.map(speaker))
+        let hasGiven = spoken.given.map { $0.actor == actor || (isAdministrator && makers.contains($0.actor)) } ?? false
+        let hasApproved = spoken.approved.map { isAdministrator ? isSame(as: $0) : $0.actor == actor } ?? false
+        if hasGiven || hasApproved {
             throw Problem(.forbidden, "You have spoken: the other word is another person's.")
         }
         if isAdministrator, request.approvedBy == nil { return .administrator }

@@ -143,15 +143,20 @@ extension Credential {
     /// Whether it administers the organization, and not a team alone.
     var isAdministrator: Bool { rank(on: nil) >= 3 }
 
+    /// Whether it is the same person's, or one made with theirs.
+    private func isOf(_ speaker: Speaker) -> Bool { actor == speaker.actor || makers.contains(speaker.actor) }
+
+    /// Whether one person stands behind both, for all that is known: a person's keys, and keys one of which was made with the other.
+    func isSame(as speaker: Speaker) -> Bool { isOf(speaker) || speaker.makers.contains(actor) }
+
     /// Whether this credential may decide what somebody asked for a team (nil: for the organization): by a role above the
-    /// requester's, and never the requester, nor by a key that the requester made. Nobody is above an owner, so owners decide
-    /// for one another.
+    /// requester's, and never the requester, nor by a key that the requester made. An administrator makes no second one to ask for
+    /// them by making a key either; that of anybody lower is theirs, whoever made it. Nobody is above an owner, so owners decide for one
+    /// another.
     ///
-    /// - Parameters:
-    ///   - requester: the requester's `actor`.
-    ///   - requesterRank: the requester's `rank` when they asked.
-    func mayDecide(requestOf requester: String, rank requesterRank: Int64, on team: TeamID?) -> Bool {
-        guard actor != requester, madeBy != requester else { return false }
+    /// - Parameter requesterRank: the requester's `rank` when they asked.
+    func mayDecide(requestOf requester: Speaker, rank requesterRank: Int64, on team: TeamID?) -> Bool {
+        guard requesterRank >= 3 ? !isSame(as: requester) : !isOf(requester) else { return false }
         let own = rank(on: team)
         return own > requesterRank || (own == 4 && requesterRank == 4)
     }

@@ -26,6 +26,7 @@ let routes: [Route] = [
     Route(.get, "/v1/users/{id}", .needs(.readUsers), API.readUser),
     Route(.patch, "/v1/users/{id}", .needs(.changeUsers), API.changeUser),
     Route(.delete, "/v1/users/{id}", .needs(.changeUsers), API.archiveUser),
+    Route(.post, "/v1/users/{id}/restore", .needs(.changeUsers), API.restoreUser),
     Route(.post, "/v1/api-keys", .needs(.changeAPIKeys), API.createAPIKey),
     Route(.get, "/v1/api-keys", .needs(.readAPIKeys), API.listAPIKeys),
     Route(.get, "/v1/api-keys/{id}", .needs(.readAPIKeys), API.readAPIKey),

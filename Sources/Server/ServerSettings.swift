@@ -24,6 +24,8 @@ public struct ServerSettings: Sendable {
     public var allowTargets: [String] = []
     /// CIDR blocks of proxies that are believed whom they speak for (`X-Forwarded-For`).
     public var trustProxies: [String] = []
+    /// API keys that are none, tried from one address, before it has to wait. Many callers may stand behind one.
+    public var badKeysPerMinute = 100
     /// How people reach this server, for links in alerts; nil: no links.
     public var publicURL: String?
     /// The server that takes e-mail to endpoints; nil: no e-mail.

@@ -63,6 +63,17 @@ extension API {
         }
         return Response(status: .noContent)
     }
+
+    /// With the roles they had; their API keys stay revoked.
+    @Sendable func restoreUser(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        try fields.finish()
+        let credential = exchange.credential
+        let user = try await store.restoreUser(exchange.id(UserKind.self), of: exchange.organization) { user in
+            guard user.roles.allSatisfy(credential.governs) else { throw AdminRefusal.roleNotYours }
+        }
+        return .json(revision: user.revision) { user.write(&$0) }
+    }
 }
 
 extension FieldRule where Value == [RoleGrant] {

@@ -1,6 +1,6 @@
 /// The secret text of an API key (design §10, GitHub's format): `bur_`, 30 random letters and digits (178 bits), 6 of a checksum.
 /// The checksum spares typos a look-up and lets scanners recognize a leaked secret; it is no security.
-import Crypto
+public import Crypto
 
 public struct APIKeySecret: Sendable {
     /// Shown once, never stored or logged.
@@ -35,8 +35,9 @@ public struct APIKeySecret: Sendable {
         self.text = String(text)
     }
 
-    /// The only form that is kept: 32 bytes. A fast hash is enough for 178 random bits.
-    public var sha256: [UInt8] { Array(SHA256.hash(data: Array(text.utf8))) }
+    /// The only form that is kept: 32 bytes. A fast hash is enough for 178 random bits. Of a type that takes the same time to compare
+    /// whatever is different, so that no `==` on it says more than it should.
+    public var sha256: SHA256Digest { SHA256.hash(data: Array(text.utf8)) }
 
     /// First and last letters, to tell keys apart in a list.
     public var hint: String { "\(text.prefix(8))…\(text.suffix(4))" }

@@ -183,14 +183,16 @@ extension Store {
     }
 
     /// A successor with a new secret; the old key works for `overlapSeconds` more, unless it was to end sooner.
+    /// - Parameter actor: who is told the secret, and so has made the successor, unless it is the key's own.
     public func rotateAPIKey(
-        _ id: APIKeyID, of organization: OrganizationID, successor: APIKeyID, secret: APIKeySecret, overlapSeconds: Int64,
+        _ id: APIKeyID, of organization: OrganizationID, successor: APIKeyID, secret: APIKeySecret, overlapSeconds: Int64, by actor: String,
         allowed: @Sendable (APIKeyRecord) throws -> Void
     ) async throws -> APIKeyRecord {
         try await configure(organization) { connection in
             let old = try Store.apiKey(id, of: organization, connection)
             try allowed(old)
             try Store.check(revision: old.revision, archivedAt: old.revokedAt, against: nil)
+            try Bound.apiKeys.requireRoom(in: organization, connection)
             try connection.query(
                 """
                 UPDATE api_keys
@@ -203,8 +205,11 @@ extension Store {
                 INSERT INTO api_keys
                     (organization_id, id, name, project_id, user_id, role, team_id, environment, secret_sha256, secret_hint, expires_at,
                      origin_id, made_by, scopes, networks, models)
-                SELECT organization_id, \(successor), name, project_id, user_id, role, team_id, environment, \(Bytea(secret.sha256)),
-                       \(secret.hint), \(old.expiresAt), coalesce(origin_id, id), made_by, scopes, networks, models
+                SELECT organization_id, \(successor), name, project_id, user_id, role, team_id, environment, \(Bytea(Array(secret.sha256))),
+                       \(secret.hint), \(old.expiresAt), coalesce(origin_id, id),
+                       CASE WHEN \(actor) IN ('key_' || translate(coalesce(origin_id, id)::text, '-', ''),
+                                             'usr_' || translate(user_id::text, '-', '')) THEN made_by ELSE \(actor) END,
+                       scopes, networks, models
                 FROM api_keys WHERE organization_id = \(organization) AND id = \(id)
                 """)
             return try Store.apiKey(successor, of: organization, connection)
@@ -239,7 +244,7 @@ extension Store {
                 (organization_id, id, name, project_id, user_id, role, team_id, environment, secret_sha256, secret_hint, expires_at, made_by,
                  scopes, networks, models)
             VALUES (\(organization), \(key.id), \(key.name), \(project), \(user), \(grant?.role.rawValue), \(grant?.team),
-                    \(key.environment), \(Bytea(key.secret.sha256)), \(key.secret.hint), \(key.expiresAt), \(key.madeBy),
+                    \(key.environment), \(Bytea(Array(key.secret.sha256))), \(key.secret.hint), \(key.expiresAt), \(key.madeBy),
                     \(key.limits.scopes), \(key.limits.networks), \(key.limits.models))
             """
     }

@@ -68,15 +68,15 @@ extension Store {
         }
     }
 
-    /// - Parameter check: sees the request, and throws for who may not decide it.
+    /// - Parameter check: sees the request and who asked, and throws for who may not decide it.
     /// - Throws: `AdminRefusal.alreadyDecided` unless it is pending.
     public func decide(
         _ decision: AccessDecision, on id: AccessRequestID, of organization: OrganizationID, by decider: String, reason: String?,
-        at now: Instant, check: @Sendable (AccessRequestRecord) throws -> Void
+        at now: Instant, check: @Sendable (AccessRequestRecord, Speaker) throws -> Void
     ) async throws -> AccessRequestRecord {
         try await configure(organization) { connection in
             let request = try Store.accessRequest(id, of: organization, at: now, connection)
-            try check(request)
+            try check(request, try Store.speaker(request.requestedBy, of: organization, connection))
             guard request.state == "pending" else { throw AdminRefusal.alreadyDecided(request.state) }
             try Store.decide(decision, on: id, of: organization, by: decider, reason: reason, at: now, connection)
             return try Store.accessRequest(id, of: organization, at: now, connection)
@@ -94,6 +94,7 @@ extension Store {
             WHERE organization_id = \(organization) AND id = \(id)
             """)
         if decision == .approve {
+            try Bound.accessGrants.requireRoom(in: organization, connection)
             try connection.query(
                 """
                 INSERT INTO access_grants

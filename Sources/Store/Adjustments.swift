@@ -79,6 +79,7 @@ extension Store {
         try await transaction { connection in
             let project: Query = "SELECT 1::bigint FROM projects WHERE organization_id = \(organization) AND id = \(new.project)"
             guard !(try connection.query(project)).rows.isEmpty else { throw AdminRefusal.unknownReference(pointer: "/project") }
+            try Bound.adjustments.requireRoom(in: organization, connection)
             try connection.query(Adjustments.insert(new, reversing: nil, organization, requestedBy, rank, now))
             return try Adjustments.read(new.id, organization, connection)
         }
@@ -97,6 +98,7 @@ extension Store {
             let opposite = NewAdjustment(
                 id: id, kind: first.kind, project: first.project, feature: first.feature, amount: -first.amount, reason: reason,
                 occurredAt: first.occurredAt)
+            try Bound.adjustments.requireRoom(in: organization, connection)
             try connection.query(Adjustments.insert(opposite, reversing: reversed, organization, requestedBy, rank, now))
             return try Adjustments.read(id, organization, connection)
         }
@@ -126,15 +128,15 @@ extension Store {
     }
 
     /// Decides on a request; an approved one is booked in the same Postgres transaction, attributed by today's names and to `apiKey`.
-    /// - Parameter check: throws when whoever decides may not.
+    /// - Parameter check: sees the request and who asked, and throws when whoever decides may not.
     public func decide(
         _ decision: AdjustmentDecision, on id: AdjustmentID, of organization: OrganizationID, by actor: String, apiKey: APIKeyID,
-        reason: String?, at now: Instant, check: @Sendable (AdjustmentRecord) throws -> Void
+        reason: String?, at now: Instant, check: @Sendable (AdjustmentRecord, Speaker) throws -> Void
     ) async throws -> AdjustmentRecord {
         // The fence: an entry carries the version that booked it, in the order of commits (RollUps.swift).
         try await configure(organization) { connection in
             let request = try Adjustments.read(id, organization, connection)
-            try check(request)
+            try check(request, try Store.speaker(request.requestedBy, of: organization, connection))
             guard request.state == .requested else { throw AdminRefusal.inUse("It is \(request.state.rawValue) already.") }
             let state: AdjustmentRecord.State =
                 switch decision {

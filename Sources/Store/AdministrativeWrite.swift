@@ -1,6 +1,7 @@
 /// One administrative request is one Postgres transaction: its author for the audit events, its effect, and its answer under the
 /// caller's idempotency key are committed together or not at all.
 public import Budgets
+import Crypto
 import Postgres
 
 /// Who makes a change, for the audit events of everything it touches.
@@ -36,12 +37,12 @@ public struct RepeatableRequest: Sendable {
 
     /// The caller's idempotency key.
     public let key: String
-    /// SHA-256 of method, path and body.
-    public let content: [UInt8]
+    /// Of method, path and body, which may hold secrets: comparing it takes the same time whatever is different.
+    let content: SHA256Digest
 
     public init(key: String, content: [UInt8]) {
         self.key = key
-        self.content = content
+        self.content = SHA256.hash(data: content)
     }
 }
 
@@ -91,7 +92,7 @@ extension Store {
             """)
         guard let row = kept.rows.first else { return nil }
         let (content, sealed) = try row.decode(as: (Bytea, Bytea).self)
-        guard content.bytes == request.content else { throw AdminRefusal.keyReused }
+        guard request.content == content.bytes else { throw AdminRefusal.keyReused }
         return sealed.bytes
     }
 
@@ -108,7 +109,7 @@ extension Store {
             """,
             """
             INSERT INTO idempotent_requests (organization_id, actor, key, request_sha256, sealed_answer)
-            VALUES (\(author.organization), \(author.actor), \(request.key), \(Bytea(request.content)), \(Bytea(sealed)))
+            VALUES (\(author.organization), \(author.actor), \(request.key), \(Bytea(Array(request.content))), \(Bytea(sealed)))
             """,
         ])
     }

@@ -77,24 +77,24 @@ extension Store {
         }
     }
 
-    /// Those of the newest event first. The order is that of a unique index: a delivery's own id says nothing of time.
+    /// Of one event there is one to each endpoint.
     public func deliveries(
-        of organization: OrganizationID, _ filter: DeliveryFilter = DeliveryFilter(), before: DeliveryCursor, limit: Int
-    ) async throws -> Page<DeliveryRecord, DeliveryCursor> {
+        of organization: OrganizationID, _ filter: DeliveryFilter, _ listing: Listing<DeliveryRecord, EndpointID>
+    ) async throws -> Page<DeliveryRecord, ListPlace<EndpointID>> {
         try await read { connection in
             let result = try connection.query(
                 """
                 SELECT d.id, d.event_id, e.type, d.endpoint_id, d.state, d.attempts, d.next_attempt_at, d.last_error, d.created_at,
                        d.finished_at
                 FROM deliveries AS d JOIN events AS e ON e.organization_id = d.organization_id AND e.id = d.event_id
-                WHERE d.organization_id = \(organization) AND (d.event_id, d.endpoint_id) < (\(before.event), \(before.endpoint))
-                      AND (\(filter.state) IS NULL OR d.state = \(filter.state))
-                      AND (\(filter.endpoint) IS NULL OR d.endpoint_id = \(filter.endpoint))
-                ORDER BY d.event_id DESC, d.endpoint_id DESC LIMIT \(limit + 1)
+                WHERE d.organization_id = \(organization) AND \(list: [listing.isAfter("d.endpoint_id")])
+                  AND (\(filter.state) IS NULL OR d.state = \(filter.state))
+                  AND (\(filter.endpoint) IS NULL OR d.endpoint_id = \(filter.endpoint))
+                  AND (\(filter.event) IS NULL OR d.event_id = \(filter.event))
+                  AND (\(filter.eventType) IS NULL OR e.type = \(filter.eventType))
+                ORDER BY \(list: [listing.ordering("d.endpoint_id")]) LIMIT \(listing.limit + 1)
                 """)
-            return Page(try result.rows.map(DeliveryRecord.init), limit: limit) {
-                DeliveryCursor(event: $0.event, endpoint: $0.endpoint)
-            }
+            return listing.page(try result.rows.map(DeliveryRecord.init)) { $0.endpoint }
         }
     }
 
@@ -132,10 +132,14 @@ extension Store {
 public struct DeliveryFilter: Sendable {
     public var state: String?
     public var endpoint: EndpointID?
+    public var event: EventID?
+    public var eventType: String?
 
-    public init(state: String? = nil, endpoint: EndpointID? = nil) {
+    public init(state: String? = nil, endpoint: EndpointID? = nil, event: EventID? = nil, eventType: String? = nil) {
         self.state = state
         self.endpoint = endpoint
+        self.event = event
+        self.eventType = eventType
     }
 }
 
@@ -154,17 +158,4 @@ public struct AttemptEntry: Sendable {
         (attempt, startedAt, durationMilliseconds, status, outcome, response) = try row.decode(
             as: (Int64, Instant, Int64, Int64?, String, String?).self)
     }
-}
-
-/// Where a page of deliveries ends.
-public struct DeliveryCursor: Hashable, Sendable {
-    public let event: EventID
-    public let endpoint: EndpointID
-
-    public init(event: EventID, endpoint: EndpointID) {
-        self.event = event
-        self.endpoint = endpoint
-    }
-
-    public static let newest = DeliveryCursor(event: .last, endpoint: .last)
 }

@@ -3,12 +3,17 @@
 import Budgets
 import Postgres
 
-enum Bound: String {
+enum Bound: String, CaseIterable {
     case teams, projects, users, tiers, budgets, endpoints, models
     /// Neither revoked nor expired.
     case apiKeys = "API keys"
     /// Those of the past included.
     case costSplits = "cost splits"
+    /// In force, or to come.
+    case prices = "prices in force"
+    case accessGrants = "access grants in force"
+    case adjustments = "undecided adjustments"
+    case reallocations = "undecided reallocations"
     /// Not made yet, or with a file.
     case exports
 
@@ -16,14 +21,16 @@ enum Bound: String {
         switch self {
         case .teams: 2000
         case .projects, .budgets, .users, .apiKeys: 20_000
-        case .models: 5000
+        case .models, .accessGrants: 5000
+        case .prices: 50_000
         case .tiers, .endpoints: 200
-        case .costSplits: 500
+        case .costSplits, .adjustments, .reallocations: 500
         case .exports: 20
         }
     }
 
-    /// Refuses one more when there are as many as may be. The organization's fence is held, so two cannot pass at once.
+    /// Refuses one more when there are as many as may be. Where the organization's fence is held, two cannot pass at once; elsewhere a few
+    /// more do no harm.
     func requireRoom(in organization: OrganizationID, _ connection: isolated PostgresConnection) throws {
         let count = try connection.query(count(organization, upTo: most)).rows[0].decode(as: Int.self)
         guard count < most else { throw AdminRefusal.tooMany(rawValue, most) }
@@ -47,6 +54,25 @@ enum Bound: String {
             "SELECT count(*) FROM (SELECT FROM models WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS counted"
         case .costSplits:
             "SELECT count(*) FROM (SELECT FROM cost_splits WHERE organization_id = \(id) LIMIT \(most)) AS counted"
+        case .prices:
+            """
+            SELECT count(*) FROM (SELECT FROM prices WHERE organization_id = \(id) AND replaced_by IS NULL
+                AND (valid_to IS NULL OR valid_to > now()) LIMIT \(most)) AS counted
+            """
+        case .accessGrants:
+            """
+            SELECT count(*) FROM (SELECT FROM access_grants WHERE organization_id = \(id) AND revoked_at IS NULL AND ends_at > now()
+                LIMIT \(most)) AS counted
+            """
+        case .adjustments:
+            """
+            SELECT count(*) FROM (SELECT FROM adjustments WHERE organization_id = \(id) AND state = 'requested' LIMIT \(most)) AS counted
+            """
+        case .reallocations:
+            """
+            SELECT count(*) FROM (SELECT FROM reallocations WHERE organization_id = \(id) AND decision IS NULL AND lapses_at > now()
+                LIMIT \(most)) AS counted
+            """
         case .exports:
             """
             SELECT count(*) FROM (SELECT FROM exports WHERE organization_id = \(id) AND state IN ('queued', 'running', 'done')

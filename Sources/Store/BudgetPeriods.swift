@@ -1,6 +1,6 @@
 /// How full budgets are: their counters, one for each subject and period.
 public import Budgets
-import Postgres
+public import Postgres
 
 public struct BudgetPeriodRecord: Sendable {
     public let subject: String
@@ -22,22 +22,26 @@ public struct BudgetPeriodRecord: Sendable {
     }
 }
 
-/// Where a page of counters ends: the newest period first, subjects in their order.
-public struct BudgetPeriodCursor: Hashable, Sendable {
-    public let periodStart: Instant
-    public let subject: String
+/// Which counters of a budget a list shows; nil: all.
+public struct BudgetPeriodFilter: Sendable {
+    public var subject: String?
+    /// Periods that start at this moment or later.
+    public var from: Instant?
+    /// Periods that start before.
+    public var to: Instant?
 
-    public init(periodStart: Instant, subject: String) {
-        self.periodStart = periodStart
+    public init(subject: String? = nil, from: Instant? = nil, to: Instant? = nil) {
         self.subject = subject
+        self.from = from
+        self.to = to
     }
 }
 
 extension Store {
     /// A budget with a page of its counters, and the time zone that says where their periods end.
     public func periods(
-        of id: BudgetID, in organization: OrganizationID, after: BudgetPeriodCursor?, limit: Int
-    ) async throws -> (budget: BudgetRecord, timeZone: String, page: Page<BudgetPeriodRecord, BudgetPeriodCursor>) {
+        of id: BudgetID, in organization: OrganizationID, _ filter: BudgetPeriodFilter, _ listing: Listing<BudgetPeriodRecord, String>
+    ) async throws -> (budget: BudgetRecord, timeZone: String, page: Page<BudgetPeriodRecord, ListPlace<String>>) {
         try await read { connection in
             let budget = try Store.budget(id, of: organization, connection)
             let timeZone = try Store.organization(organization, connection).timeZone
@@ -45,15 +49,14 @@ extension Store {
                 """
                 SELECT p.subject, p.period_start, p.settled, p.held, p.burst, p.overage, p.final_calls, s.amount
                 FROM budget_periods AS p LEFT JOIN budget_shifts AS s USING (organization_id, budget_id, period_start)
-                WHERE p.organization_id = \(organization) AND p.budget_id = \(id)
-                  AND (\(after?.periodStart)::timestamptz IS NULL OR p.period_start < \(after?.periodStart)
-                       OR (p.period_start = \(after?.periodStart) AND p.subject > \(after?.subject)))
-                ORDER BY p.period_start DESC, p.subject LIMIT \(limit + 1)
+                WHERE p.organization_id = \(organization) AND p.budget_id = \(id) AND \(list: [listing.isAfter("p.subject")])
+                  AND (\(filter.subject) IS NULL OR p.subject = \(filter.subject))
+                  AND (\(filter.from) IS NULL OR p.period_start >= \(filter.from))
+                  AND (\(filter.to) IS NULL OR p.period_start < \(filter.to))
+                ORDER BY \(list: [listing.ordering("p.subject")]) LIMIT \(listing.limit + 1)
                 """)
-            let page = Page(try result.rows.map { try BudgetPeriodRecord($0, budgetAmount: budget.amount) }, limit: limit) { period in
-                BudgetPeriodCursor(periodStart: period.periodStart, subject: period.subject)
-            }
-            return (budget, timeZone, page)
+            let periods = try result.rows.map { try BudgetPeriodRecord($0, budgetAmount: budget.amount) }
+            return (budget, timeZone, listing.page(periods) { $0.subject })
         }
     }
 }

@@ -46,15 +46,16 @@ extension Store {
         }
     }
 
-    /// - Parameter check: throws when whoever decides may not; told the burst, and for approvals the rails.
+    /// - Parameter check: throws when whoever decides may not; told the burst, who asked for it, and for approvals the rails.
     public func decide(
         _ decision: BurstDecision, on id: BurstID, of organization: OrganizationID, by actor: String, reason: String?, at now: Instant,
-        check: @Sendable (BurstRecord, BurstRails) throws -> Void
+        check: @Sendable (BurstRecord, Speaker, BurstRails) throws -> Void
     ) async throws -> BurstRecord {
         try await configure(organization) { connection in
             let before = try Store.burst(id, of: organization, at: now, connection)
             let budget = try Store.budget(before.budget, of: organization, connection)
-            try check(before, try Store.effectiveBurstRails(of: budget, in: organization, connection))
+            let requester = try Store.speaker(before.requestedBy, of: organization, connection)
+            try check(before, requester, try Store.effectiveBurstRails(of: budget, in: organization, connection))
             let open = decision == .revoke ? ["scheduled", "active", "exhausted"] : ["requested"]
             guard open.contains(before.state) else { throw AdminRefusal.burst(.notOpen(state: before.state), unit: before.unit) }
             try connection.query(

@@ -52,7 +52,16 @@ extension EndpointRecord {
     public static var orders: [ListOrder<Self>] { [.made("created_at"), .name { $0.settings.name }] }
 }
 
-// What grows for ever is sorted by the order of its making alone, which its primary key has.
+extension UnmappedUsage {
+    public static var orders: [ListOrder<Self>] {
+        [
+            .time("last_seen_at", { $0.lastSeenAt }, column: "last_seen_at"),
+            .time("first_seen_at", { $0.firstSeenAt }, column: "first_seen_at"), .number("entries", { $0.entries }, column: "entries"),
+        ]
+    }
+}
+
+// What grows for ever is sorted by the order of its making alone, which a unique key has.
 
 extension PriceProposal {
     public static var orders: [ListOrder<Self>] { [.made("proposed_at")] }
@@ -96,4 +105,13 @@ extension BudgetLimitRecord {
 
 extension AuditRecord {
     public static var orders: [ListOrder<Self>] { [.made("sequence")] }
+}
+
+extension DeliveryRecord {
+    /// A delivery's own id says nothing of time.
+    public static var orders: [ListOrder<Self>] { [.event({ $0.event }, column: "d.event_id")] }
+}
+
+extension BudgetPeriodRecord {
+    public static var orders: [ListOrder<Self>] { [.time("period_start", { $0.periodStart }, column: "p.period_start")] }
 }

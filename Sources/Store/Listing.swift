@@ -30,6 +30,21 @@ public struct ListOrder<Item: Sendable>: Sendable {
     static func number(_ name: String, _ key: @escaping @Sendable (Item) -> Int64, column: Query) -> ListOrder {
         ListOrder(name: name, column: column, key: { .number(key($0)) }, parse: { Int64($0).map(ListKey.number) })
     }
+
+    static func time(_ name: String, _ key: @escaping @Sendable (Item) -> Instant, column: Query) -> ListOrder {
+        ListOrder(
+            name: name, column: column, key: { .time(key($0)) },
+            parse: { text in
+                // From the year 1 to 9999: what Postgres and RFC 3339 both have.
+                Int64(text).flatMap { (-62_135_596_800_000_000...253_402_300_799_999_999).contains($0) ? $0 : nil }
+                    .map { .time(Instant(microseconds: $0)) }
+            })
+    }
+
+    /// By events, whose ids grow as things happen.
+    static func event(_ key: @escaping @Sendable (Item) -> EventID, column: Query) -> ListOrder {
+        ListOrder(name: "event", column: column, key: { .event(key($0)) }, parse: { EventID($0).map(ListKey.event) })
+    }
 }
 
 /// What an element is sorted by.
@@ -37,12 +52,16 @@ public enum ListKey: Hashable, Sendable, CustomStringConvertible {
     case text(String)
     case amount(Amount)
     case number(Int64)
+    case time(Instant)
+    case event(EventID)
 
     public var description: String {
         switch self {
         case .text(let text): text
         case .amount(let amount): amount.description
         case .number(let number): "\(number)"
+        case .time(let instant): "\(instant.microseconds)"
+        case .event(let event): event.description
         }
     }
 
@@ -51,6 +70,8 @@ public enum ListKey: Hashable, Sendable, CustomStringConvertible {
         case .text(let text): "\(text)"
         case .amount(let amount): "\(amount)"
         case .number(let number): "\(number)"
+        case .time(let instant): "\(instant)"
+        case .event(let event): "\(event)"
         }
     }
 }

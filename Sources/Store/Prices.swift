@@ -69,7 +69,10 @@ public struct PriceCorrection: Sendable {
 extension Store {
     /// Appends a price; the one of the same model, kind, service tier and context band that is still open ends where it begins.
     public func createPrice(_ price: NewPrice, of organization: OrganizationID) async throws -> PriceRecord {
-        try await configureCatalogue(of: organization) { connection in try Store.insertPrice(price, of: organization, connection) }
+        try await configureCatalogue(of: organization) { connection in
+            try Bound.prices.requireRoom(in: organization, connection)
+            return try Store.insertPrice(price, of: organization, connection)
+        }
     }
 
     static func insertPrice(

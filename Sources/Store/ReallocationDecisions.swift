@@ -49,6 +49,7 @@ extension Store {
         _ new: NewReallocation, of organization: OrganizationID, by requester: String, rank: @Sendable (TeamID?) -> Int64, at now: Instant
     ) async throws -> ReallocationRecord {
         try await configure(organization) { connection in
+            try Bound.reallocations.requireRoom(in: organization, connection)
             let from = try Store.livingBudget(new.from, of: organization, at: "/from", connection)
             let to = try Store.livingBudget(new.to, of: organization, at: "/to", connection)
             if let misfit = from.misfit(with: to) { throw misfit }
@@ -84,16 +85,16 @@ extension Store {
     ///
     /// - Parameters:
     ///   - setBy: the API key that the changed limits name.
-    ///   - word: says whose word it is, and throws for who has none.
+    ///   - word: says whose word it is, and throws for who has none; told who spoke before, by actor.
     /// - Throws: `AdminRefusal.alreadyDecided`, `.archived`, and `.committed`, which leaves everything as it was.
     public func approveReallocation(
         _ id: ReallocationID, of organization: OrganizationID, by actor: String, setBy: APIKeyID, at now: Instant,
-        word: @Sendable (ReallocationRecord) throws -> ReallocationWord
+        word: @Sendable (ReallocationRecord, _ speaker: (String) throws -> Speaker) throws -> ReallocationWord
     ) async throws -> ReallocationRecord {
         try await configure(organization) { connection in
             let before = try Store.reallocation(id, of: organization, at: now, connection)
             try before.requireOpen()
-            switch try word(before) {
+            switch try word(before, { try Store.speaker($0, of: organization, connection) }) {
             case .giver:
                 try connection.query(
                     """
@@ -114,16 +115,16 @@ extension Store {
         }
     }
 
-    /// - Parameter check: throws for who may not.
+    /// - Parameter check: sees the request and who asked, and throws for who may not.
     /// - Throws: `AdminRefusal.alreadyDecided`.
     public func endReallocation(
         _ id: ReallocationID, as end: ReallocationEnd, of organization: OrganizationID, by actor: String, reason: String?, at now: Instant,
-        check: @Sendable (ReallocationRecord) throws -> Void
+        check: @Sendable (ReallocationRecord, Speaker) throws -> Void
     ) async throws -> ReallocationRecord {
         try await configure(organization) { connection in
             let before = try Store.reallocation(id, of: organization, at: now, connection)
             try before.requireOpen()
-            try check(before)
+            try check(before, try Store.speaker(before.requestedBy, of: organization, connection))
             return try Store.end(before, as: end.rawValue, in: organization, by: actor, reason: reason, at: now, connection)
         }
     }

@@ -84,10 +84,10 @@ extension Store {
 
     /// Opens the last closed month again: asked for by one, done by another.
     ///
-    /// - Parameter isSame: whether an earlier `actor` is no other person than who asks now.
+    /// - Parameter isSame: whether who asked first is no other person than who asks now.
     public func reopen(
         _ month: StatementMonth, of organization: OrganizationID, by actor: String, reason: String, at now: Instant,
-        isSame: @Sendable (String) -> Bool
+        isSame: @Sendable (Speaker) -> Bool
     ) async throws -> StatementRecord {
         try await configure(organization) { connection in
             let before = try Store.statement(of: month, in: organization, connection)
@@ -107,7 +107,7 @@ extension Store {
                     """)
                 return try Store.known(month, of: organization, connection)
             }
-            guard !isSame(first) else { throw AdminRefusal.statement(.sameAdmin) }
+            guard !isSame(try Store.speaker(first, of: organization, connection)) else { throw AdminRefusal.statement(.sameAdmin) }
             try connection.query(
                 """
                 UPDATE statements SET state = 'open', reopened_at = \(now), reopened_by = \(actor), revision = revision + 1

@@ -10,6 +10,13 @@ public struct UnmappedUsage: Sendable {
     public let entries: Int64
     public let firstSeenAt: Instant
     public let lastSeenAt: Instant
+    /// Of no other field.
+    let place: String
+
+    init(_ row: Row) throws(PostgresError) {
+        (model, field, entries, firstSeenAt, lastSeenAt, place) = try row.decode(
+            as: (String, String, Int64, Instant, Instant, String).self)
+    }
 
     /// Fields listed for one organization: callers choose their names, so there must be an end (law 11).
     public static let maximumFields: Int64 = 1_000
@@ -46,18 +53,21 @@ public struct UnmappedUsage: Sendable {
 }
 
 extension Store {
-    /// All of an organization's, those seen last first; bounded by `UnmappedUsage.maximumFields`.
-    public func unmappedUsage(of organization: OrganizationID) async throws -> [UnmappedUsage] {
-        try await read { connection in
+    /// - Parameter model: only of this one; nil for all.
+    public func unmappedUsage(
+        of organization: OrganizationID, model: String? = nil, _ listing: Listing<UnmappedUsage, String>
+    ) async throws -> Page<UnmappedUsage, ListPlace<String>> {
+        // Two names in one text, which tells them apart: there is no other position among fields seen at the same moment.
+        let place: Query = "jsonb_build_array(model, field)::text"
+        return try await read { connection in
             let result = try connection.query(
                 """
-                SELECT model, field, entries, first_seen_at, last_seen_at FROM unmapped_usage WHERE organization_id = \(organization)
-                ORDER BY last_seen_at DESC, model, field
+                SELECT model, field, entries, first_seen_at, last_seen_at, \(list: [place]) FROM unmapped_usage
+                WHERE organization_id = \(organization) AND \(list: [listing.isAfter(place)])
+                  AND (\(model) IS NULL OR model = \(model))
+                ORDER BY \(list: [listing.ordering(place)]) LIMIT \(listing.limit + 1)
                 """)
-            return try result.rows.map { row in
-                let (model, field, entries, first, last) = try row.decode(as: (String, String, Int64, Instant, Instant).self)
-                return UnmappedUsage(model: model, field: field, entries: entries, firstSeenAt: first, lastSeenAt: last)
-            }
+            return listing.page(try result.rows.map(UnmappedUsage.init)) { $0.place }
         }
     }
 }

@@ -98,6 +98,24 @@ extension Store {
         }
     }
 
+    /// Brings an archived user back. Repeating it changes nothing.
+    public func restoreUser(
+        _ id: UserID, of organization: OrganizationID, allowed: @Sendable (UserRecord) throws -> Void
+    ) async throws -> UserRecord {
+        try await configure(organization) { connection in
+            let user = try Store.user(id, of: organization, connection)
+            try allowed(user)
+            if user.archivedAt == nil { return user }
+            try Bound.users.requireRoom(in: organization, connection)
+            try Store.requireTeams(of: user.roles, of: organization, connection)
+            try connection.query(
+                """
+                UPDATE users SET archived_at = NULL, revision = revision + 1 WHERE organization_id = \(organization) AND id = \(id)
+                """)
+            return try Store.user(id, of: organization, connection)
+        }
+    }
+
     static func user(_ id: UserID, of organization: OrganizationID, _ connection: isolated PostgresConnection) throws -> UserRecord {
         let result = try connection.query(
             """

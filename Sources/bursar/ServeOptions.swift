@@ -41,6 +41,11 @@ struct ServeOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
+            "API keys that are none, tried from one address, before it has to wait. (default: 100)", valueName: "n"))
+    var badKeysPerMinute: Int?
+
+    @Option(
+        help: ArgumentHelp(
             "The mail server that takes alerts by e-mail: smtp://host:587, with STARTTLS, or smtps://host:465.",
             discussion: "With --smtp-sender, and for a login BURSAR_SMTP_USER and BURSAR_SMTP_PASSWORD.", valueName: "url"))
     var smtpURL: String?
@@ -74,7 +79,9 @@ struct ServeOptions: ParsableArguments {
             "smtp_sender": smtpSender,
         ]
         for (key, value) in texts { if let value { flags[key] = ConfigValue(.string(value), isSecret: false) } }
-        let numbers = ["port": port, "pool_size": poolSize, "lanes": lanes, "sweep_interval": sweepInterval]
+        let numbers = [
+            "port": port, "pool_size": poolSize, "lanes": lanes, "sweep_interval": sweepInterval, "bad_keys_per_minute": badKeysPerMinute,
+        ]
         for (key, value) in numbers { if let value { flags[key] = ConfigValue(.int(value), isSecret: false) } }
         for (key, blocks) in ["allow_targets": allowTargets, "trust_proxies": trustProxies] where !blocks.isEmpty {
             let networks = blocks.flatMap { $0.split(separator: ",").map(String.init) }
@@ -118,6 +125,8 @@ struct FoundSettings: Sendable {
         values.laneCount = try take("lanes", layers.int("lanes"), values.laneCount, in: 1...64)
         let sweep = try take("sweep_interval", layers.int("sweep_interval"), Int(values.sweepInterval.components.seconds), in: 1...3600)
         values.sweepInterval = .seconds(sweep)
+        values.badKeysPerMinute = try take(
+            "bad_keys_per_minute", layers.int("bad_keys_per_minute"), values.badKeysPerMinute, in: 10...1_000_000)
         let level = take("log_level", try layers.string("log_level"), values.logLevel.rawValue)
         guard let logLevel = Logger.Level(rawValue: level) else { throw CommandError("log_level \(level) is no level") }
         values.logLevel = logLevel

@@ -181,7 +181,7 @@ import Testing
                 _ = try await store.changeEndpoint(id, of: Outbox.organization, ifRevision: 1) { $0.settings.name = "x" }
             }
             let stranger = OrganizationID(high: 9, low: 9)
-            await #expect(throws: AdminRefusal.notFound) { _ = try await store.endpoint(id, of: stranger) }
+            await #expect(throws: AdminRefusal.notFound) { _ = try await store.store(of: stranger).endpoint(id, of: stranger) }
             #expect(
                 try await store.endpoints(
                     of: Outbox.organization, ListFilter(), Listing(EndpointRecord.orders[0], isDescending: false, limit: 10)

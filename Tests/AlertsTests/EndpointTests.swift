@@ -109,7 +109,8 @@ import Testing
             let notice = try #require(receiver.received.first { $0.requestLine.contains("/other") })
             #expect(notice.text.contains("Endpoint disabled") && notice.text.contains("HTTP 410"))
             let dead = try await outbox.store.deliveries(
-                of: Outbox.organization, DeliveryFilter(state: "failed", endpoint: gone), before: .newest, limit: 10)
+                of: Outbox.organization, DeliveryFilter(state: "failed", endpoint: gone),
+                Listing(DeliveryRecord.orders[0], isDescending: true, limit: 10))
             #expect(dead.items.count == 5)
             await #expect(throws: AdminRefusal.self) {
                 _ = try await outbox.store.recoverEndpoint(gone, of: Outbox.organization, since: before)
@@ -149,7 +150,8 @@ import Testing
             _ = try await outbox.endpoint(.pagerduty(url: receiver.url(), routingKey: "R"))
             try await outbox.post()
             try await outbox.dispatching { _ in _ = try await receiver.received(atLeast: 1) }
-            let page = try await outbox.store.deliveries(of: Outbox.organization, before: .newest, limit: 1)
+            let newest: Listing<DeliveryRecord, EndpointID> = Listing(DeliveryRecord.orders[0], isDescending: true, limit: 1)
+            let page = try await outbox.store.deliveries(of: Outbox.organization, DeliveryFilter(), newest)
             let dead = try #require(page.items.first)
             #expect(dead.state == "failed" && dead.attempts == 1)
             #expect(try await outbox.store.retryDelivery(dead.id, of: Outbox.organization).state == "pending")

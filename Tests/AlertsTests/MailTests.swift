@@ -39,7 +39,8 @@ import Testing
             }
             let event = try #require(try await outbox.post().first)
             let mail = MailServer(
-                url: "smtp://localhost:\(server.port)", user: "bursar", password: "s3cret", sender: "bursar@acme.example")
+                url: "smtp://localhost:\(server.port)", user: "bursar", password: secret("s3cret-of-the-mail-server"),
+                sender: "bursar@acme.example")
             try await outbox.dispatching(mail: mail, authorities: certificate.path) { _ in
                 try await outbox.untilNone(in: ["sending"], attempts: 1)
             }

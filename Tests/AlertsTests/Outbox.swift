@@ -19,8 +19,11 @@ struct Outbox: Sendable {
     private let numbers = Numbers()
 
     init(_ configuration: PostgresConfiguration) async throws {
-        store = Store(pool: PostgresPool(configuration, size: 4, logger: testLogger))
-        sealer = try Sealer(masterKey: Array(repeating: 42, count: 32))
+        store = Store(pool: PostgresPool(configuration.serving, size: 4, logger: testLogger))
+        let masterKey = [UInt8](repeating: 42, count: 32)
+        TestLog.current?.secrets.add(bytes: masterKey)
+        TestSupport.secret(Outbox.secret.revealed.dropFirst(6))
+        sealer = try Sealer(masterKey: masterKey)
         try await run(
             "INSERT INTO organizations (organization_id, name, time_zone) VALUES (\(Outbox.organization), 'Acme', 'Europe/Berlin')")
     }
@@ -34,6 +37,14 @@ struct Outbox: Sendable {
         _ credentials: EndpointCredentials, minPercent: Int64 = 0, events: [String] = ["budget.*"], about: [Concern] = [],
         minSeverity: Severity = .info, ratePerMinute: Int64? = 6000
     ) async throws -> EndpointID {
+        switch credentials {
+        case .slack(let url), .teams(let url): TestLog.current?.secrets.add(pathOf: url)
+        case .pagerduty(_, let routingKey): TestSupport.secret(routingKey)
+        case .webhook(let url, let secrets):
+            TestLog.current?.secrets.add(pathOf: url)
+            for one in secrets { TestSupport.secret(one.revealed.dropFirst(6)) }
+        case .email: break
+        }
         let id = EndpointID(high: 0x2222, low: numbers.next())
         let settings = EndpointSettings(
             name: "endpoint \(id)", events: events, about: about, minPercent: minPercent, minSeverity: minSeverity,
@@ -42,7 +53,7 @@ struct Outbox: Sendable {
         return id
     }
 
-    func webhook(_ receiver: Receiver, _ path: String = "/hook") async throws -> EndpointID {
+    func webhook(_ receiver: Receiver, _ path: String = "/hook/that-nobody-else-knows") async throws -> EndpointID {
         try await endpoint(.webhook(url: receiver.url(path), secrets: [Outbox.secret]))
     }
 

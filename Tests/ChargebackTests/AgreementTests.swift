@@ -48,7 +48,8 @@ import Testing
             // Names that alternate, and cells that a spreadsheet would run.
             try await world.create(costCenters: ["CC-1", nil, "CC-2", "=CC", "CC-1", "CC,3"], before)
             let pool = PostgresPool(database, size: 2, logger: testLogger)
-            let store = Store(pool: pool)
+            let serving = PostgresPool(database.serving, size: 2, logger: testLogger)
+            let store = Store(pool: serving).store(of: world.organization)
             try await world.close(september, store, at: now)
             for entry in entries[..<rolledUp] { try await world.book(entry) }
             _ = try await pool.withConnection { connection in
@@ -75,6 +76,7 @@ import Testing
             for finding in report.findings where finding.fact.law == 5 && !finding.fact.name.contains("settled") {
                 #expect(finding.count == 0, "\(finding.samples), seed \(seed)")
             }
+            await serving.shutdown()
             await pool.shutdown()
         }
     }

@@ -10,7 +10,7 @@ import Testing
 /// In Berlin, with one team, a project for each cost centre, and one model: $1 a million input, $2 a million output units.
 struct ChargebackWorld: Sendable {
     let database: PostgresConfiguration
-    let organization = OrganizationID(high: 1, low: 1)
+    var organization = OrganizationID(high: 1, low: 1)
     static let model = "gpt-4o"
 
     /// A call: usage by kind with its dollars per million units, nil where no price is known.
@@ -47,7 +47,13 @@ struct ChargebackWorld: Sendable {
     /// Of the kinds that have one, told apart by their names.
     static func price(_ kind: String) -> PriceID { PriceID(high: 8, low: UInt64(kind.utf8.count)) }
 
-    func create(costCenters: [String?], _ entries: [Entry]) async throws {
+    /// - Parameter neighbour: whether there is another organization, in which everything has the same id: no wall may let it through.
+    func create(costCenters: [String?], _ entries: [Entry], neighbour: Bool = Wall.ofThisRun != .both) async throws {
+        if neighbour {
+            var other = self
+            other.organization = OrganizationID(high: 99, low: 99)
+            try await other.create(costCenters: costCenters.map { $0 ?? "CC-0" }, entries, neighbour: false)
+        }
         var queries: [Query] = [
             "INSERT INTO organizations (organization_id, name, time_zone) VALUES (\(organization), 'Acme', 'Europe/Berlin')",
             "INSERT INTO fences (organization_id) VALUES (\(organization))",
@@ -164,7 +170,7 @@ struct ChargebackWorld: Sendable {
             amount: amount, reason: "a fee", occurredAt: try #require(Instant(rfc3339: at)))
         _ = try await store.requestAdjustment(new, of: organization, requestedBy: "a", rank: 1, at: now)
         _ = try await store.decide(
-            .approve, on: new.id, of: organization, by: "b", apiKey: Self.apiKey, reason: nil, at: now, check: { _ in })
+            .approve, on: new.id, of: organization, by: "b", apiKey: Self.apiKey, reason: nil, at: now, check: { _, _ in })
     }
 
     /// What administrators may do at any time.

@@ -96,7 +96,8 @@ import Testing
                        e.service_tier, many.feature, e.lines, e.cost, 0, '[]', false, 'ok', f.version
                 FROM (SELECT gen_random_uuid() AS id, string_agg(md5(n::text || i::text), '') AS feature
                       FROM generate_series(1, 12000) AS n, generate_series(1, 6) AS i GROUP BY n) AS many,
-                     (SELECT * FROM ledger_entries WHERE occurred_at > '2025-11-01' LIMIT 1) AS e, fences AS f
+                     (SELECT * FROM ledger_entries
+                      WHERE organization_id = \(world.organization) AND occurred_at > '2025-11-01' LIMIT 1) AS e, fences AS f
                 WHERE f.organization_id = e.organization_id
                 """,
             ])

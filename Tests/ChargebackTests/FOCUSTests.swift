@@ -27,8 +27,8 @@ import Testing
                     .init(at: "2025-10-07T10:00:00Z", attribution: 1, lines: []),
                     .init(at: "2025-10-08T10:00:00Z", attribution: 1, corrects: "2025-09-30T10:00:00Z", lines: [("input", 1000, 1)]),
                 ])
-            let pool = PostgresPool(database, size: 1, logger: testLogger)
-            let store = Store(pool: pool)
+            let pool = PostgresPool(database.serving, size: 1, logger: testLogger)
+            let store = Store(pool: pool).store(of: world.organization)
             try await book(world, store)
             let export = try await StatementExport(store: store, organization: world.organization)
             var bytes: [UInt8] = []

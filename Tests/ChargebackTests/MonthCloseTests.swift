@@ -25,8 +25,8 @@ import Testing
         try await withDatabase { database in
             let world = ChargebackWorld(database: database)
             try await world.create(costCenters: ["CC-1", nil], entries)
-            let pool = PostgresPool(database, size: 2, logger: testLogger)
-            try await body(world, Store(pool: pool))
+            let pool = PostgresPool(database.serving, size: 2, logger: testLogger)
+            try await body(world, Store(pool: pool).store(of: world.organization))
             await pool.shutdown()
         }
     }
@@ -86,7 +86,7 @@ import Testing
             #expect(try await world.finish(october, at: now) == nil, "done once")
 
             func reopen(_ month: StatementMonth, by actor: String) async throws -> StatementRecord {
-                try await store.reopen(month, of: organization, by: actor, reason: "wrong price", at: now) { $0 == actor }
+                try await store.reopen(month, of: organization, by: actor, reason: "wrong price", at: now) { $0.actor == actor }
             }
             #expect(await refusal { try await reopen(september, by: "a") } == .laterMonthClosed)
             let asked = try await reopen(october, by: "a")

@@ -24,7 +24,8 @@ import Testing
                     .init(at: "2025-09-11T12:00:00Z", attribution: 1, lines: [("output", 3, 2)]),
                 ])
             let pool = PostgresPool(database, size: 2, logger: testLogger)
-            let store = Store(pool: pool)
+            let serving = PostgresPool(database.serving, size: 2, logger: testLogger)
+            let store = Store(pool: serving).store(of: world.organization)
             try await world.close(september, store, at: now)
             let frozen = try await file(.json, september, world, store)
             let focus = try await file(.focus14, september, world, store)
@@ -57,6 +58,7 @@ import Testing
             #expect(try await file(.focus14, september, world, store) == focus)
             let report = try await pool.withConnection { try Check.run(world.organization, on: $0) }
             for finding in report.findings where finding.fact.law == 5 { #expect(finding.count == 0, "\(finding.samples)") }
+            await serving.shutdown()
             await pool.shutdown()
         }
     }

@@ -48,7 +48,7 @@ import Testing
                             endsAt: start.adding(seconds: 86_400), reason: "launch"),
                         of: world.organization, requestedBy: "somebody", rank: { _ in 0 }, at: now)
                     _ = try await store.decide(
-                        .approve, on: asked.id, of: world.organization, by: "somebody else", reason: nil, at: now, check: { _, _ in })
+                        .approve, on: asked.id, of: world.organization, by: "somebody else", reason: nil, at: now, check: { _, _, _ in })
                 }
             }
             func review(at instant: Instant) async throws {

@@ -18,7 +18,9 @@ struct World: Sendable {
     static let model = "test-model"
 
     /// Creates the organization.
-    static func create(_ configuration: PostgresConfiguration) async throws -> World {
+    /// - Parameter neighbour: whether there is another one, whose budget has no room for anything: no wall may let it through.
+    static func create(_ configuration: PostgresConfiguration, neighbour: Bool = Wall.ofThisRun != .both) async throws -> World {
+        if neighbour { try await create(configuration, neighbour: false).budget("0") }
         let at = Instant.now()
         let world = World(
             configuration: configuration, organization: OrganizationID(at: at), team: TeamID(at: at), project: ProjectID(at: at),
@@ -84,7 +86,7 @@ struct World: Sendable {
         _ body: (Ledger) async throws -> T
     ) async throws -> T {
         let ledger = Ledger(
-            configuration, laneCount: lanes, batchBound: batchBound, sweepInterval: sweepInterval, now: now, onAlerts: onAlerts,
+            configuration.serving, laneCount: lanes, batchBound: batchBound, sweepInterval: sweepInterval, now: now, onAlerts: onAlerts,
             logger: testLogger)
         async let running: Void = ledger.run()
         await ledger.connected()

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Outbound
 
-@Suite(.timeLimit(.minutes(1))) struct ForbiddenSpellingsTests {
+@Suite(.timeLimit(.minutes(1)), .keepsLog) struct ForbiddenSpellingsTests {
     static let hosts = [
         // Loopback, as inet_aton reads it: fewer parts, octal, hexadecimal, one number.
         "127.0.0.1", "127.0.0.1.", "127.1", "127.0.1", "127.255.255.254", "2130706433", "0x7f000001", "0x7F.0x0.0x0.0x1", "0x7f.1",

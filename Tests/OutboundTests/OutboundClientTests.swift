@@ -1,10 +1,24 @@
 /// The client against real servers on loopback: what goes over the wire, and every way a receiver can misbehave.
 import Foundation
-import Logging
 import TestSupport
 import Testing
 
 @testable import Outbound
+
+/// Gives each test of a suite its log, in which no secret may show.
+struct KeepsLog: SuiteTrait, TestTrait, TestScoping {
+    var isRecursive: Bool { true }
+
+    func provideScope(
+        for test: Test, testCase: Test.Case?, performing function: @concurrent @Sendable () async throws -> Void
+    ) async throws {
+        try await withTestLog(function)
+    }
+}
+
+extension Trait where Self == KeepsLog {
+    static var keepsLog: KeepsLog { KeepsLog() }
+}
 
 enum TestClient {
     /// A proxy in the environment that nobody answers at: every test here also shows that it is not asked.
@@ -14,17 +28,19 @@ enum TestClient {
 
     static func make(allow: [String] = ["127.0.0.0/8"]) -> OutboundClient {
         proxies
-        return OutboundClient(allowTargets: allow.compactMap { CIDR($0) }, logger: Logger(label: "test"))
+        return OutboundClient(allowTargets: allow.compactMap { CIDR($0) }, logger: testLogger)
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct OutboundClientTests {
+@Suite(.timeLimit(.minutes(1)), .keepsLog) struct OutboundClientTests {
     let client = TestClient.make()
 
     private func send(_ url: String, _ body: String = "{}", headers: [Header] = [], deadline: Duration = .seconds(15)) async throws
         -> OutboundResponse
     {
-        try await client.send(OutboundRequest(url: url, headers: headers, body: Array(body.utf8), deadline: deadline))
+        TestLog.current?.secrets.add(pathOf: url)
+        for header in headers { secret(header.value) }
+        return try await client.send(OutboundRequest(url: url, headers: headers, body: Array(secret(body).utf8), deadline: deadline))
     }
 
     @Test("the body and the headers arrive as given, and the answer comes back")

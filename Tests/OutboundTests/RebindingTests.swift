@@ -1,21 +1,20 @@
 /// Names that lie: answers that change between looks, mix what is allowed with what is not, and certificates of somebody else. The rule is
 /// kept at the socket, so nothing here may reach an address outside the list.
 import Foundation
-import Logging
 import Synchronization
 import TestSupport
 import Testing
 
 @testable import Outbound
 
-@Suite(.timeLimit(.minutes(2))) struct RebindingTests {
+@Suite(.timeLimit(.minutes(2)), .keepsLog) struct RebindingTests {
     private func client(
         allow: [String], authorities: String? = nil, names: (@Sendable (String) -> [String])? = nil
     ) -> OutboundClient {
         var policy = TargetPolicy(allowTargets: allow.compactMap { CIDR($0) })
         policy.authorities = authorities
         policy.names = names
-        return OutboundClient(policy, logger: Logger(label: "test"))
+        return OutboundClient(policy, logger: testLogger)
     }
 
     private func send(_ client: OutboundClient, _ url: String) async -> Result<Int, OutboundError> {

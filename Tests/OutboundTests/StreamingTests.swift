@@ -5,7 +5,7 @@ import Testing
 
 @testable import Outbound
 
-@Suite(.timeLimit(.minutes(1))) struct StreamingTests {
+@Suite(.timeLimit(.minutes(1)), .keepsLog) struct StreamingTests {
     let client = TestClient.make()
 
     private func request(_ receiver: Receiver) -> OutboundRequest { OutboundRequest(url: receiver.url(), headers: [], body: []) }

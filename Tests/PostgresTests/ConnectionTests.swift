@@ -36,8 +36,12 @@ import Testing
 
     @Test("A server that is not there is a connection error at once, and says where it was looked for")
     func nobodyThere() async throws {
-        let configuration = PostgresConfiguration(host: .init("127.0.0.1", port: 1), user: "u", password: "secret", database: "d")
-        let error = await failure { _ = try await PostgresConnection.connect(configuration, logger: quiet) }
+        let configuration = PostgresConfiguration(
+            host: .init("127.0.0.1", port: 1), user: "u", password: "open-sesame-secret", database: "d")
+        let error = try await withTestLog {
+            secret("open-sesame-secret")
+            return await failure { _ = try await PostgresConnection.connect(configuration, logger: testLogger) }
+        }
         #expect(error?.kind == .connection)
         #expect(error?.description.contains("127.0.0.1") == true)
         #expect(error?.debugDescription.contains("secret") == false)
@@ -48,7 +52,9 @@ import Testing
         let silent = SilentServer()
         var configuration = PostgresConfiguration(host: .init("127.0.0.1", port: silent.port), user: "u", database: "d")
         configuration.connectTimeout = .milliseconds(200)
-        let error = await failure { _ = try await PostgresConnection.connect(configuration, logger: quiet) }
+        let error = try await withTestLog { [configuration] in
+            await failure { _ = try await PostgresConnection.connect(configuration, logger: testLogger) }
+        }
         #expect(error?.kind == .connection)
         #expect(error?.reason.contains("did not answer") == true)
     }
@@ -89,8 +95,8 @@ import Testing
     @Test("A backend killed in the middle of a query is a lost connection; the next call says so too")
     func killed() async throws {
         try await withDatabase { configuration in
-            let victim = try await PostgresConnection.connect(configuration, logger: quiet)
-            let killer = try await PostgresConnection.connect(configuration, logger: quiet)
+            let victim = try await PostgresConnection.connect(configuration, logger: testLogger)
+            let killer = try await PostgresConnection.connect(configuration, logger: testLogger)
             try await killer.query("SELECT pg_advisory_lock(7)")
             async let lost = failure { try await victim.query("SELECT pg_advisory_lock(7)") }
             try await run(
@@ -150,8 +156,8 @@ import Testing
         try await withDatabase { configuration in
             var configuration = configuration
             configuration.lockTimeout = .milliseconds(50)
-            let holder = try await PostgresConnection.connect(configuration, logger: quiet)
-            let other = try await PostgresConnection.connect(configuration, logger: quiet)
+            let holder = try await PostgresConnection.connect(configuration, logger: testLogger)
+            let other = try await PostgresConnection.connect(configuration, logger: testLogger)
             try await holder.query("SELECT pg_advisory_lock(1)")
             let error = await failure { try await other.query("SELECT pg_advisory_lock(1)") }
             #expect(error?.kind == .timeout)

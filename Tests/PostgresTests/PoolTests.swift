@@ -8,7 +8,7 @@ import Testing
 @Suite(.serialized) struct PoolTests {
     static func withPool(size: Int = 4, _ body: (PostgresPool) async throws -> Void) async throws {
         try await withDatabase { configuration in
-            let pool = PostgresPool(configuration, size: size, logger: quiet)
+            let pool = PostgresPool(configuration, size: size, logger: testLogger)
             do { try await body(pool) } catch {
                 await pool.shutdown()
                 throw error
@@ -127,12 +127,12 @@ import Testing
     @Test("Idle connections that the server has ended are replaced before anybody notices")
     func replaced() async throws {
         try await withDatabase { configuration in
-            let pool = PostgresPool(configuration, size: 3, logger: quiet)
+            let pool = PostgresPool(configuration, size: 3, logger: testLogger)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0..<3 { group.addTask { try await pool.withConnection { _ = try $0.query("SELECT pg_sleep(0.05)") } } }
                 try await group.waitForAll()
             }
-            let killer = try await PostgresConnection.connect(configuration, logger: quiet)
+            let killer = try await PostgresConnection.connect(configuration, logger: testLogger)
             try await killer.query(
                 """
                 SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
@@ -150,15 +150,20 @@ import Testing
 
     @Test("A server that is away is said at once, to those who wait too")
     func serverAway() async throws {
-        let pool = PostgresPool(PostgresConfiguration(host: .init("127.0.0.1", port: 1), user: "u", database: "d"), size: 2, logger: quiet)
-        let start = ContinuousClock.now
-        let kinds = await withTaskGroup(of: PostgresError.Kind?.self) { group in
-            for _ in 0..<100 { group.addTask { await failure { try await pool.withConnection(deadline: .seconds(60)) { _ in } }?.kind } }
-            return await group.reduce(into: []) { $0.append($1) }
+        let nowhere = PostgresConfiguration(host: .init("127.0.0.1", port: 1), user: "u", database: "d")
+        try await withTestLog {
+            let pool = PostgresPool(nowhere, size: 2, logger: testLogger)
+            let start = ContinuousClock.now
+            let kinds = await withTaskGroup(of: PostgresError.Kind?.self) { group in
+                for _ in 0..<100 {
+                    group.addTask { await failure { try await pool.withConnection(deadline: .seconds(60)) { _ in } }?.kind }
+                }
+                return await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(kinds == Array(repeating: .connection, count: 100))
+            #expect(ContinuousClock.now - start < .seconds(30))
+            await pool.shutdown()
         }
-        #expect(kinds == Array(repeating: .connection, count: 100))
-        #expect(ContinuousClock.now - start < .seconds(30))
-        await pool.shutdown()
     }
 
     @Test("Shutdown refuses newcomers and waits for what is lent")
@@ -186,8 +191,8 @@ import Testing
     @Test("As a service it runs until graceful shutdown")
     func service() async throws {
         try await withDatabase { configuration in
-            let pool = PostgresPool(configuration, size: 1, logger: quiet)
-            let group = ServiceGroup(configuration: .init(services: [pool], logger: quiet))
+            let pool = PostgresPool(configuration, size: 1, logger: testLogger)
+            let group = ServiceGroup(configuration: .init(services: [pool], logger: testLogger))
             async let running: Void = group.run()
             let one = try await pool.withConnection { try $0.query("SELECT 1").rows[0].decode(as: Int.self) }
             #expect(one == 1)

@@ -1,9 +1,6 @@
 // What the tests of this target share: a connection to a fresh database.
-import Logging
 import Postgres
 import TestSupport
-
-let quiet = Logger(label: "tests", factory: { _ in SwiftLogNoOpLogHandler() })
 
 /// Runs `body` on a connection to a fresh database, on the connection's own thread.
 func onConnection<T: Sendable>(
@@ -13,7 +10,7 @@ func onConnection<T: Sendable>(
     try await withDatabase { configuration in
         var configuration = configuration
         change(&configuration)
-        let connection = try await PostgresConnection.connect(configuration, logger: quiet)
+        let connection = try await PostgresConnection.connect(configuration, logger: testLogger)
         let result = try await run(body, on: connection)
         await connection.close()
         return result

@@ -1,5 +1,6 @@
 /// What an API key may be used for, from where and until when, on every replica.
 import Budgets
+import Crypto
 import HTTPTypes
 import JSON
 import Postgres
@@ -10,6 +11,14 @@ import Testing
 @testable import Server
 
 @Suite(.serialized) struct APIKeyTests {
+    @Test("hashes of keys are of a type that is compared in constant time, in the database by an index")
+    func constantTime() {
+        // An array of bytes would stop at the first one that differs.
+        #expect(type(of: APIKeySecret.ofTest().sha256) == SHA256Digest.self)
+        let memory = Mirror(reflecting: LoginThrottle(failuresPerAddress: 1)).descendant("keys")
+        #expect(memory.map { String(describing: type(of: $0)).hasPrefix("Dictionary<SHA256Digest,") } == true, "\(memory as Any)")
+    }
+
     @Test("a key with scopes may do what they say of what its role may, and makes no key that reaches further")
     func scopes() async throws {
         try await withServer { served in

@@ -5,7 +5,6 @@ import HTTPTypes
 import JSON
 import Store
 import Testing
-import Yams
 
 @testable import Server
 
@@ -61,11 +60,14 @@ import Yams
         #expect(taken.isSubset(of: documented) && documented.subtracting(taken).isSubset(of: alternatives), "\(documented) \(taken)")
     }
 
-    @Test("every field that comes in has a limit in the document")
+    @Test("every field that comes in or goes out has a limit in the document")
     func limits() throws {
         let contract = try Contract()
         for (operation, schema) in contract.bodies {
             for fault in contract.unbounded(schema) { Issue.record("\(operation): \(fault)") }
+        }
+        for (name, schema) in try #require(contract.at("components", "schemas") as? [String: Any]) {
+            for fault in contract.unbounded(schema, isOutgoing: true) { Issue.record("\(name): \(fault)") }
         }
         for (operation, parameter) in contract.parameters {
             let fault = contract.unbounded(parameter["schema"] ?? [:] as [String: Any]).first
@@ -109,6 +111,78 @@ import Yams
         }
     }
 
+    @Test("every operation says each status that it may answer by itself, and what each means")
+    func statuses() throws {
+        let contract = try Contract()
+        for route in routes {
+            let operation = contract.at("paths", route.path, route.method.rawValue.lowercased()) as? [String: Any]
+            let responses = try #require(operation?["responses"] as? [String: Any])
+            #expect(responses.keys.allSatisfy { Int($0) != nil }, "\(route.path): \(responses.keys.sorted())")
+            var least: Set<String> = ["500"]
+            if case .needs = route.access { least.formUnion(["401", "403", "429", "503"]) }
+            if route.path.contains("{") { least.insert("404") }
+            if operation?["requestBody"] != nil { least.formUnion(["400", "413", "415", "422"]) }
+            if route.isChange { least.insert("409") }
+            if route.method == .patch || route.method == .delete { least.formUnion(["412", "428"]) }
+            #expect(least.isSubset(of: responses.keys), "\(route.method) \(route.path): \(least.subtracting(responses.keys))")
+            for (status, response) in responses {
+                let response = contract.resolved(response as? [String: Any] ?? [:])
+                #expect((response["description"] as? String)?.isEmpty == false, "\(route.path) \(status)")
+                guard let code = Int(status), code >= 400 else { continue }
+                let content = response["content"] as? [String: Any]
+                #expect(content?["application/problem+json"] != nil, "\(route.path) \(status)")
+            }
+        }
+    }
+
+    @Test("what makes a thing links to what can be done with it")
+    func links() throws {
+        let contract = try Contract()
+        for route in routes where route.method == .get && route.path.hasSuffix("/{id}") {
+            let collection = String(route.path.dropLast("/{id}".count))
+            let responses = contract.at("paths", collection, "post", "responses") as? [String: Any]
+            guard let made = contract.resolved(responses?["201"] as? [String: Any] ?? [:])["links"] as? [String: Any] else {
+                // Reallocations, grants and deliveries among others are made by something else.
+                #expect(responses?["201"] == nil, "\(collection) links to nothing")
+                continue
+            }
+            let reading = contract.at("paths", route.path, "get", "operationId") as? String
+            #expect(made.keys.contains(reading ?? ""), "\(collection): \(made.keys.sorted())")
+        }
+    }
+
+    @Test("each type of event is a webhook in the document, and the examples of docs/webhooks.md are what it says")
+    func webhooks() throws {
+        let contract = try Contract()
+        let hooks = try #require(contract.at("webhooks") as? [String: Any])
+        #expect(hooks.keys.sorted() == EventType.allCases.map(\.rawValue).sorted())
+        #expect(contract.at("components", "schemas", "EventType", "enum") as? [String] == EventType.allCases.map(\.rawValue))
+        let file = URL(fileURLWithPath: #filePath).appending(path: "../../../docs/webhooks.md").standardized
+        let examples = try String(contentsOf: file, encoding: .utf8).components(separatedBy: "```json\n").dropFirst().map { part in
+            try JSON.parse(part.components(separatedBy: "```")[0])
+        }
+        let frame = try #require(examples.first?.object)
+        let events = examples.filter { $0["version"] != nil }
+        #expect(events.count == hooks.count)
+        for event in events {
+            let type = try #require(event["type"]?.string)
+            let hook = contract.resolved(hooks[type] as? [String: Any] ?? [:])
+            let post = try #require(hook["post"] as? [String: Any], "\(type)")
+            let body = (post["requestBody"] as? [String: Any])?["content"] as? [String: Any]
+            let schema = try #require((body?["application/json"] as? [String: Any])?["schema"] as? [String: Any])
+            var sent = frame
+            (sent["type"], sent["data"]) = (.string(type), event)
+            #expect(contract.misfits(.object(sent), schema) == [], "\(type)")
+            // And it can tell: without one of its members, or with a changed one, the example is no such event.
+            for member in ["id", "organization"] {
+                var data = try #require(event.object)
+                data[member] = .number(7)
+                sent["data"] = .object(data)
+                #expect(!contract.misfits(.object(sent), schema).isEmpty, "\(type) \(member)")
+            }
+        }
+    }
+
     @Test("every reference in the document leads somewhere, and operation ids are unique")
     func references() throws {
         let contract = try Contract()
@@ -118,91 +192,5 @@ import Yams
         }
         let ids = contract.operationIDs
         #expect(Set(ids).count == ids.count && ids.count == routes.count)
-    }
-}
-
-/// The document, read from the repository.
-private struct Contract {
-    private let root: [String: Any]
-
-    init() throws {
-        let file = URL(fileURLWithPath: #filePath).appending(path: "../../../openapi/bursar.yaml").standardized
-        root = try #require(try Yams.load(yaml: String(contentsOf: file, encoding: .utf8)) as? [String: Any])
-    }
-
-    func at(_ path: String...) -> Any? { at(path) }
-
-    func at(_ path: [String]) -> Any? { path.reduce(root as Any?) { ($0 as? [String: Any])?[$1] } }
-
-    private var methods: [(path: String, method: String, operation: [String: Any])] {
-        (root["paths"] as? [String: Any] ?? [:]).flatMap { path, item in
-            (item as? [String: Any] ?? [:]).compactMap { method, operation in
-                method == "parameters" ? nil : (path, method, operation as? [String: Any] ?? [:])
-            }
-        }
-    }
-
-    var operations: Set<String> { Set(methods.map { "\($0.method.uppercased()) \($0.path)" }) }
-    var operationIDs: [String] { methods.compactMap { $0.operation["operationId"] as? String } }
-
-    var references: [String] {
-        func all(_ value: Any) -> [String] {
-            switch value {
-            case let members as [String: Any]: members.flatMap { name, value in name == "$ref" ? [value as? String ?? ""] : all(value) }
-            case let elements as [Any]: elements.flatMap(all)
-            default: []
-            }
-        }
-        return all(root)
-    }
-
-    /// The schema of each body, by its operation.
-    var bodies: [(operation: String, schema: [String: Any])] {
-        methods.compactMap { path, method, operation in
-            let body = (operation["requestBody"] as? [String: Any])?["content"] as? [String: Any]
-            let schema = (body?["application/json"] as? [String: Any])?["schema"] as? [String: Any]
-            return schema.map { ("\(method.uppercased()) \(path)", $0) }
-        }
-    }
-
-    var parameters: [(operation: String, parameter: [String: Any])] {
-        methods.flatMap { path, method, operation in
-            (operation["parameters"] as? [[String: Any]] ?? []).map { ("\(method.uppercased()) \(path)", resolved($0)) }
-        }
-    }
-
-    func resolved(_ schema: [String: Any]) -> [String: Any] {
-        guard let reference = schema["$ref"] as? String else { return schema }
-        return (at(reference.dropFirst(2).split(separator: "/").map(String.init)) as? [String: Any]).map(resolved) ?? [:]
-    }
-
-    /// What in a schema could be as large as a caller likes.
-    func unbounded(_ schema: Any, at pointer: String = "") -> [String] {
-        let schema = resolved(schema as? [String: Any] ?? [:])
-        let has = { (names: String...) in names.contains { schema[$0] != nil } }
-        let types = (schema["type"] as? [String]) ?? (schema["type"] as? String).map { [$0] } ?? []
-        var faults: [String] = []
-        for type in types {
-            let isBounded =
-                switch type {
-                case "string": has("maxLength", "pattern", "enum", "const", "format")
-                case "integer": has("maximum", "enum")
-                case "array": has("maxItems")
-                case "object": has("maxProperties") || schema["additionalProperties"] as? Bool == false
-                default: true
-                }
-            if !isBounded { faults.append("\(pointer): \(type)") }
-        }
-        for name in ["anyOf", "oneOf"] { faults += (schema[name] as? [Any] ?? []).flatMap { unbounded($0, at: pointer) } }
-        for name in ["items", "additionalProperties"] where schema[name] is [String: Any] {
-            faults += unbounded(schema[name] ?? [:], at: pointer + "/*")
-        }
-        for (name, property) in schema["properties"] as? [String: Any] ?? [:] { faults += unbounded(property, at: pointer + "/" + name) }
-        return faults
-    }
-
-    func bodySchema(_ method: HTTPRequest.Method, _ path: String) -> [String: Any]? {
-        let reference = at("paths", path, method.rawValue.lowercased(), "requestBody", "content", "application/json", "schema", "$ref")
-        return (reference as? String).flatMap { at($0.dropFirst(2).split(separator: "/").map(String.init)) as? [String: Any] }
     }
 }

@@ -9,7 +9,6 @@ import Outbound
 import Postgres
 import ServiceLifecycle
 import Store
-import Synchronization
 import TestSupport
 import Testing
 
@@ -34,8 +33,8 @@ struct Served: Sendable {
 }
 
 /// Runs `body` against a server of its own, on a fresh database unless one is given; afterwards it must have stopped by itself.
-/// Unless faults are expected, or its `road` to Postgres is one that is made bad, it must have logged none; and never, at no level, a
-/// secret that it was given, gave away or was told.
+/// Unless faults are expected, or its `road` to Postgres is one that is made bad, it must have logged none; and never a secret that it
+/// was given, gave away or was told, which `TestLog` looks for.
 func withServer(
     on database: PostgresConfiguration? = nil, road: (@Sendable (PostgresConfiguration) -> PostgresConfiguration)? = nil,
     wall: Wall = .ofThisRun, expectsFaults: Bool = false, logLevel: Logger.Level = .error,
@@ -48,36 +47,41 @@ func withServer(
                 on: database, road: road, wall: wall, expectsFaults: expectsFaults, logLevel: logLevel, adjusting: adjust, body)
         }
     }
-    let operatorSecret = APIKeySecret()
+    try #require(TestLog.current != nil, "nobody would look for secrets in what the server logs")
+    let operatorSecret = APIKeySecret.ofTest()
     let pool = PostgresPool(database, size: 1, logger: testLogger)
     _ = try await Store(pool: pool).createAPIKey(
         NewAPIKey(id: APIKeyID(at: .now()), name: "operator", holder: .role(.operator), secret: operatorSecret), of: .platform)
     await pool.shutdown()
     var settings = ServerSettings(database: (road?(database) ?? database).asService, secretKey: Array(repeating: 7, count: 32))
-    settings.database.password = "the-password-of-the-database"
+    settings.database.password = database.password
     settings.port = 0
     settings.laneCount = 1
     settings.poolSize = 4
     settings.allowTargets = ["127.0.0.0/8"]
-    wall.standsAlone(in: &settings)
+    wall.standsAlone(in: &settings.database)
     adjust(&settings)
     let log = KeptLog(level: logLevel)
-    let secrets = Secrets()
-    secrets.add(settings)
+    TestLog.current?.secrets.add(settings)
     let (ports, port) = AsyncStream<Int>.makeStream()
     let group = try buildServer(settings, logger: Logger(label: "test") { _ in log }) { port.yield($0) }
     try await withThrowingTaskGroup(of: Void.self) { tasks in
         tasks.addTask { try await group.run() }
         let listening = try #require(await ports.first { _ in true })
-        Secrets.ofServers.withLock { $0[listening] = secrets }
-        defer { Secrets.ofServers.withLock { $0[listening] = nil } }
         let creator = Caller(port: listening, apiKey: operatorSecret.text)
         try await creator.untilReady()
         do {
             let answer = try await creator.post("/v1/organizations", ["name": "Acme", "time_zone": "Europe/Berlin"])
             #expect(answer.status == 201, "\(answer)")
             let owner = Caller(port: listening, apiKey: try #require(answer.body["owner_key"]?["secret"]?.string))
-            try await body(Served(port: listening, database: database, operatorKey: operatorSecret.text, owner: owner, log: log))
+            let served = Served(port: listening, database: database, operatorKey: operatorSecret.text, owner: owner, log: log)
+            // Behind one wall alone there is somebody, so that it has something to keep out.
+            if wall == .predicates || wall == .rowSecurity {
+                var neighbour = served
+                neighbour.owner = try await served.anotherOrganization()
+                _ = try await World.make(neighbour).budget("0")
+            }
+            try await body(served)
         } catch {
             await group.triggerGracefulShutdown()
             throw error
@@ -87,8 +91,6 @@ func withServer(
     }
     let faults = log.lines.filter { $0.level >= .error }
     #expect(expectsFaults || road != nil || faults.isEmpty, "\(faults)")
-    let leaks = secrets.leaks(in: log.everything.map(\.description))
-    #expect(leaks.isEmpty, "secrets were logged")
 }
 
 /// One connection a request: the plainest client there is.
@@ -147,65 +149,32 @@ struct Caller: Sendable {
         let response = try await TestClient.withClient(host: "127.0.0.1", port: port) { client in try await client.execute(request) }
         let bytes = response.body.map { Array($0.readableBytesView) } ?? []
         let text = String(decoding: bytes, as: UTF8.self)
-        Secrets.ofServers.withLock { $0[port] }?.note(apiKey, method == .get ? nil : (path, body ?? [], text))
+        TestLog.current?.secrets.note(apiKey, path, text, change: method == .get ? nil : body ?? [])
+        #expect(
+            DeclaredStatuses.allow(response.head.status.code, method, path),
+            "\(response.head.status.code) to \(method) \(path) is not in openapi/bursar.yaml: \(text)")
         return Answer(status: response.head.status.code, headers: response.head.headerFields, text: text, bytes: bytes)
     }
 }
 
 extension Secrets {
-    /// Those of the servers that run, by port: whoever talks to one adds what is said.
-    static let ofServers = Mutex<[Int: Secrets]>([:])
-
     fileprivate func add(_ settings: ServerSettings) {
         for key in settings.secretKeys { add(bytes: key) }
         for password in [settings.database.password, settings.mail?.password] { add(password ?? "") }
     }
 
-    /// The caller's key; of a change the endpoint's that it was told, and all that it calls a secret in its answer.
-    fileprivate func note(_ apiKey: String?, _ change: (path: String, body: [UInt8], answer: String)?) {
+    /// The caller's key; of a change the endpoint's that it was told, and all that it calls a secret in its answer; and the signature of a
+    /// link, as whoever has that has the file.
+    /// - Parameter change: the body of a request that changes something; nil for one that reads.
+    fileprivate func note(_ apiKey: String?, _ path: String, _ answer: String, change: [UInt8]?) {
         if let apiKey, APIKeySecret(apiKey) != nil { add(apiKey) }
+        if path.hasPrefix("/v1/exports") { for link in answer.matches(of: #/signature=([A-Za-z0-9_-]+)/#) { add(link.1) } }
         guard let change else { return }
-        if change.path.hasPrefix("/v1/endpoints"), let told = (try? JSON.parse(change.body))?.object {
+        if path.hasPrefix("/v1/endpoints"), let told = (try? JSON.parse(change))?.object {
             if let url = told["url"]?.string { add(pathOf: url) }
             for name in ["routing_key", "secret"] { add(told[name]?.string ?? "") }
         }
-        guard change.answer.contains("secret\":\"") else { return }
-        for match in change.answer.matches(of: #/"(?:secret|signing_secret)":"([^"]+)"/#) { add(match.1) }
-    }
-}
-
-/// Keeps what is logged.
-struct KeptLog: LogHandler {
-    struct Line: Sendable, CustomStringConvertible {
-        let level: Logger.Level
-        let message: String
-        let fields: Logger.Metadata
-
-        /// Everything a log could show of it.
-        var description: String { "\(level) \(message) \(fields.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })" }
-    }
-
-    private final class Kept: Sendable {
-        let lines = Mutex<[Line]>([])
-    }
-
-    private let kept = Kept()
-    private let shown: Logger.Level
-    /// Of the level asked for and above.
-    var lines: [Line] { everything.filter { $0.level >= shown } }
-    var everything: [Line] { kept.lines.withLock { $0 } }
-    var metadata: Logger.Metadata = [:]
-    var metadataProvider: Logger.MetadataProvider?
-    var logLevel = Logger.Level.trace
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-        get { metadata[key] }
-        set { metadata[key] = newValue }
-    }
-
-    init(level: Logger.Level) { shown = level }
-
-    func log(event: LogEvent) {
-        let fields = metadata.merging(metadataProvider?.get() ?? [:]) { _, new in new }.merging(event.metadata ?? [:]) { _, new in new }
-        kept.lines.withLock { $0.append(Line(level: event.level, message: "\(event.message)", fields: fields)) }
+        guard answer.contains("secret\":\"") else { return }
+        for match in answer.matches(of: #/"(?:secret|signing_secret)":"([^"]+)"/#) { add(match.1) }
     }
 }

@@ -20,6 +20,8 @@ import Testing
         ("/v1/reallocations", ["requested_at"], "-requested_at"), ("/v1/adjustments", ["requested_at"], "-requested_at"),
         ("/v1/cost-splits", ["created_at", "name"], "created_at"), ("/v1/endpoints", ["created_at", "name"], "created_at"),
         ("/v1/alerts", ["created_at"], "-created_at"), ("/v1/exports", ["created_at"], "-created_at"),
+        ("/v1/deliveries", ["event"], "-event"), ("/v1/budgets/{users}/periods", ["period_start"], "-period_start"),
+        ("/v1/unmapped-usage", ["last_seen_at", "first_seen_at", "entries"], "-last_seen_at"),
         ("/v1/statements", ["month"], "-month"), ("/v1/audit-events", ["sequence"], "-sequence"),
     ]
 
@@ -27,13 +29,11 @@ import Testing
     func sorted() async throws {
         try await withServer { served in
             let world = try await World.make(served)
-            let budget = try await Self.fill(world)
+            let (budget, users) = try await Self.fill(world)
             for list in Self.lists {
-                let path = list.path.replacing("{budget}", with: budget)
+                let path = list.path.replacing("{budget}", with: budget).replacing("{users}", with: users)
                 let usual = try await Self.all(path, nil, world)
-                #expect(
-                    usual.count >= (["/v1/alerts", "/v1/price-proposals", "/v1/cost-splits"].contains(list.path) ? 0 : 2),
-                    "\(path) has too little to sort")
+                #expect(usual.count >= (list.path == "/v1/price-proposals" ? 0 : 2), "\(path) has too little to sort")
                 #expect(try await Self.all(path, list.usual, world) == usual, "\(path)")
                 for sort in list.sorts {
                     let up = try await Self.all(path, sort, world)
@@ -49,6 +49,7 @@ import Testing
             #expect(try await Self.texts("/v1/teams?sort=name", "name", world) == ["alpha", "Ärger", "Beta", "Search", "zeta"])
             #expect(try await Self.texts("/v1/budgets?sort=-amount&unit=requests", "name", world) == ["Ärger", "zeta", "Beta", "alpha"])
             #expect(try await Self.texts("/v1/tiers?sort=-rank", "name", world) == ["zeta", "Beta", "Ärger", "alpha", "Standard"])
+            #expect(try await Self.texts("/v1/unmapped-usage?sort=-entries", "field", world) == ["odd_tokens", "strange_tokens"])
         }
     }
 
@@ -71,7 +72,7 @@ import Testing
     func filters() async throws {
         try await withServer { served in
             let world = try await World.make(served)
-            let budget = try await Self.fill(world)
+            let (budget, users) = try await Self.fill(world)
             let gone = try await served.owner.post("/v1/teams", ["name": "gone"]).id
             let aside = try await served.owner.post("/v1/projects", ["name": "Aside", "team": .string(gone), "tier": .string(world.tier)])
                 .id
@@ -96,10 +97,18 @@ import Testing
                 ("/v1/bursts?team=\(world.team)", 2), ("/v1/bursts?team=\(gone)", 0), ("/v1/budgets/\(budget)/bursts?state=requested", 2),
                 ("/v1/access-requests?team=\(gone)", 0), ("/v1/adjustments?project=\(aside)", 0), ("/v1/statements?state=closed", 0),
                 ("/v1/statements?state=proposed", 2), ("/v1/alerts?recovered=true", 0), ("/v1/reallocations?team=\(world.team)", 2),
+                ("/v1/budgets/\(users)/periods?subject=bo%20b", 1), ("/v1/budgets/\(users)/periods?subject=nobody", 0),
+                ("/v1/budgets/\(users)/periods?from=2020-01-01T00:00:00Z", 2), ("/v1/budgets/\(users)/periods?to=2020-01-01T00:00:00Z", 0),
+                ("/v1/unmapped-usage?model=model-a", 2), ("/v1/unmapped-usage?model=model-b", 0),
+                ("/v1/deliveries?event_type=burst.approved", 0), ("/v1/deliveries?state=muted", 0),
             ] {
                 let answer = try await served.owner.get(path)
                 #expect(answer.body["data"]?.array?.count == count, "\(path): \(answer)")
             }
+            let asked = try await served.owner.get("/v1/deliveries?event_type=burst.requested").body["data"]?.array ?? []
+            let event = try #require(asked.first?["event"]?.string)
+            let ofIt = try await served.owner.get("/v1/deliveries?event=\(event)").body["data"]?.array ?? []
+            #expect(asked.count > ofIt.count && ofIt.allSatisfy { $0["event"]?.string == event } && !ofIt.isEmpty)
             let lead = try await served.owner.post("/v1/api-keys", ["name": "lead", "role": "lead", "team": .string(world.team)])
             let theirs = try await served.caller(try #require(lead.body["secret"]?.string)).get("/v1/projects?team=\(gone)")
             #expect(theirs.status == 200 && theirs.body["data"] == [], "a filter does not widen anybody's reach: \(theirs)")
@@ -107,8 +116,8 @@ import Testing
         }
     }
 
-    /// At least two of everything; returns a budget with bursts and limits.
-    private static func fill(_ world: World) async throws -> String {
+    /// At least two of everything; returns a budget with bursts and limits, and one with two end users.
+    private static func fill(_ world: World) async throws -> (budget: String, users: String) {
         let owner = world.served.owner
         func make(_ path: String, _ body: JSON) async throws -> String {
             let answer = try await owner.post(path, body)
@@ -119,6 +128,25 @@ import Testing
         let member = try await owner.post("/v1/api-keys", ["name": "member", "role": "member", "team": .string(world.team)])
         let asking = world.served.caller(try #require(member.body["secret"]?.string))
         let budget = try await world.budget("10")
+        let users = try await make(
+            "/v1/budgets",
+            ["name": "Users", "unit": "tokens", "period": "day", "amount": "10", "per": "end_user", "enforcement": "warn"])
+        // Each end user reaches 70 percent; of what was reported with their calls, nobody bills some.
+        for (user, odd) in [("alice", ["odd_tokens": 3]), ("bo b", ["odd_tokens": 3, "strange_tokens": 1])] as [(JSON, JSON)] {
+            var usage = try #require(odd.object)
+            (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) = (5, 2, 7)
+            let call: JSON = ["request_id": user, "model": "model-a", "end_user": user, "provider_usage": .object(usage)]
+            let booked = try await world.caller.post("/v1/usage", ["events": [call]])
+            try #require(booked.body["results"]?[0]?["status"] == "booked", "\(booked)")
+        }
+        for name in ["one", "two"] as [JSON] {
+            let source = try await make("/v1/projects", ["name": name, "team": .string(world.team), "tier": .string(world.tier)])
+            let split: JSON = [
+                "name": name, "source": .string(source), "method": "even", "receivers": [["project": .string(world.project)]],
+                "from_month": "2020-01",
+            ]
+            _ = try await make("/v1/cost-splits", split)
+        }
         for (index, name) in (["zeta", "Beta", "alpha", "Ärger"] as [JSON]).enumerated() {
             let number = JSON.number([4, 3, 2, 9][index])
             _ = try await make("/v1/teams", ["name": name])
@@ -152,7 +180,7 @@ import Testing
             #expect(try await owner.patch("/v1/budgets/\(budget)", ["amount": .string("\(11 + index)")]).status == 200)
             #expect(try await owner.delete("/v1/budgets/\(other)").status == 204)
         }
-        return budget
+        return (budget, users)
     }
 
     /// A list's elements as their pages give them, two at a time.

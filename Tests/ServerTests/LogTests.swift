@@ -101,7 +101,7 @@ import Testing
     }
 
     @Test(
-        "a secret in a log, or a piece of one, does not get past the harness",
+        "a secret in a log, or a piece of one, does not get past the harness, whoever logs it",
         arguments: ["key", "piece", "endpoint", "password", "master key"])
     func control(what: String) async throws {
         try await withKnownIssue {

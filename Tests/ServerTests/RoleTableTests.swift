@@ -5,6 +5,7 @@ import HTTPTypes
 import JSON
 import Postgres
 import Store
+import TestSupport
 import Testing
 
 @testable import Server
@@ -37,6 +38,7 @@ import Testing
         ("POST /v1/access-grants/$grant/revoke", "oal", [:]),
         ("POST /v1/users", "oal", ["name": "N", "roles": [["role": "member", "team": "$team"]]]), ("GET /v1/users", "oaful", nil),
         ("GET /v1/users/$user", "oaful", nil), ("PATCH /v1/users/$user", "oal", [:]), ("DELETE /v1/users/$user", "oal", nil),
+        ("POST /v1/users/$user/restore", "oal", [:]),
         ("POST /v1/api-keys", "oal", ["name": "N", "project": "$project"]), ("GET /v1/api-keys", "oafulX", nil),
         ("GET /v1/api-keys/$key", "oaful", nil), ("PATCH /v1/api-keys/$key", "oal", [:]), ("POST /v1/api-keys/$key/rotate", "oal", [:]),
         ("POST /v1/api-keys/$key/revoke", "oal", [:]),
@@ -231,22 +233,29 @@ import Testing
     @Test("a request is decided by a role above, never by who asked, under whatever key")
     func deciding() throws {
         let team = TeamID(high: 1, low: 1)
-        func key(_ low: UInt64, _ roles: [RoleGrant?], user: UserID? = nil, origin: APIKeyID? = nil, madeBy: String? = nil) -> Credential {
+        func key(_ low: UInt64, _ roles: [RoleGrant?], user: UserID? = nil, origin: APIKeyID? = nil, makers: [String] = []) -> Credential {
             Credential(
                 organization: OrganizationID(high: 9, low: 9), apiKey: APIKeyID(high: 2, low: low), user: user,
-                roles: roles.compactMap { $0 }, origin: origin, madeBy: madeBy)
+                roles: roles.compactMap { $0 }, origin: origin, makers: makers)
         }
         let member = key(1, [RoleGrant(.member, on: team)])
         let lead = key(2, [RoleGrant(.lead, on: team)])
         let stranger = key(3, [RoleGrant(.lead, on: TeamID(high: 1, low: 2))])
         func may(_ approver: Credential, _ requester: Credential) -> Bool {
-            approver.mayDecide(requestOf: requester.actor, rank: requester.rank(on: team), on: team)
+            approver.mayDecide(
+                requestOf: Speaker(actor: requester.actor, makers: requester.makers), rank: requester.rank(on: team), on: team)
         }
         #expect(may(lead, member) && !may(member, lead) && !may(stranger, member) && !may(lead, lead))
         let owner = key(4, [.owner])
         #expect(may(owner, lead) && may(key(5, [.owner]), owner) && !may(owner, owner))
         #expect(!may(key(6, [.owner], origin: owner.apiKey), owner), "a rotated key is the same actor")
-        #expect(!may(key(7, [.owner], madeBy: owner.actor), owner), "a key of the requester's making")
+        let made = key(7, [.owner], makers: [owner.actor])
+        let madeWithThat = key(11, [.owner], makers: [made.actor, owner.actor])
+        #expect(!may(made, owner) && !may(madeWithThat, owner) && !may(madeWithThat, made), "a key of the requester's making")
+        #expect(!may(owner, made) && !may(owner, madeWithThat) && !may(made, madeWithThat), "the maker of the key that asked")
+        let admin = key(12, [RoleGrant(.admin)], makers: [owner.actor])
+        #expect(!may(owner, admin) && may(key(13, [.owner]), admin), "an administrator makes no second one of themselves")
+        #expect(may(owner, key(14, [RoleGrant(.member, on: team)], makers: [owner.actor])), "a member's key is the member's")
         let person = UserID(high: 3, low: 1)
         #expect(!may(key(8, [.owner], user: person), key(10, [RoleGrant(.member, on: team)], user: person)), "two keys of one person")
         #expect(!may(key(9, [RoleGrant(.finance), RoleGrant(.auditor)]), member))

@@ -2,6 +2,7 @@
 import HTTPTypes
 import JSON
 import Logging
+import TestSupport
 import Testing
 
 @testable import Server

@@ -1,8 +1,10 @@
 /// Credentials, roles and the wall between organizations.
 import Budgets
+import Crypto
 import HTTPTypes
 import JSON
 import Store
+import TestSupport
 import Testing
 
 @testable import Server
@@ -29,17 +31,17 @@ import Testing
     func throttled() async throws {
         try await withServer { served in
             let unseen = try await served.owner.post("/v1/api-keys", ["name": "unseen", "role": "auditor"]).body["secret"]?.string
-            let bad = served.caller(APIKeySecret().text)
+            let bad = served.caller(APIKeySecret.ofTest().text)
             func refused(_ answer: Caller.Answer) {
                 #expect(answer.status == 429 && answer.code == "too_many_attempts", "\(answer)")
                 #expect((1...60).contains(answer.headers[.retryAfter].flatMap { Int($0) } ?? 0))
             }
             for _ in 0..<LoginThrottle.failuresPerKey { #expect(try await bad.get("/v1/teams").status == 401) }
             refused(try await bad.get("/v1/teams"))
-            for _ in LoginThrottle.failuresPerKey..<LoginThrottle.failuresPerAddress {
-                #expect(try await served.caller(APIKeySecret().text).get("/v1/teams").status == 401)
+            for _ in LoginThrottle.failuresPerKey..<100 {
+                #expect(try await served.caller(APIKeySecret.ofTest().text).get("/v1/teams").status == 401)
             }
-            refused(try await served.caller(APIKeySecret().text).get("/v1/teams"))
+            refused(try await served.caller(APIKeySecret.ofTest().text).get("/v1/teams"))
             refused(try await served.caller("nonsense").get("/v1/teams"))
             #expect(try await served.caller(unseen).get("/v1/teams").status == 200)
         }
@@ -47,21 +49,35 @@ import Testing
 
     @Test("attempts are counted by key and by address, for a minute, in bounded memory")
     func throttle() {
-        var throttle = LoginThrottle()
+        let most = 30
+        var throttle = LoginThrottle(failuresPerAddress: most)
         let (start, next) = (Instant(microseconds: 0), Instant(microseconds: 1_000_001))
-        for number in 0..<LoginThrottle.failuresPerAddress {
-            let key = [UInt8(number / LoginThrottle.failuresPerKey)]
-            #expect(throttle.wait(key: key, at: start) == nil)
-            #expect(throttle.failed(address: "a", key: key, at: start) == nil)
+        func key(_ number: Int) -> SHA256Digest { SHA256.hash(data: Array("\(number)".utf8)) }
+        for number in 0..<most {
+            #expect(throttle.wait(key: key(number / LoginThrottle.failuresPerKey), at: start) == nil)
+            #expect(throttle.failed(address: "a", key: key(number / LoginThrottle.failuresPerKey), at: start) == nil)
         }
-        #expect(throttle.wait(key: [0], at: next) == 59 && throttle.wait(key: [200], at: next) == nil)
-        #expect(throttle.failed(address: "a", key: [200], at: next) == 59 && throttle.failed(address: "b", key: [200], at: next) == nil)
+        #expect(throttle.wait(key: key(0), at: next) == 59 && throttle.wait(key: key(200), at: next) == nil)
+        #expect(throttle.failed(address: "a", key: key(200), at: next) == 59)
+        #expect(throttle.failed(address: "b", key: key(200), at: next) == nil)
         let later = start.adding(seconds: 60)
-        #expect(throttle.wait(key: [0], at: later) == nil && throttle.failed(address: "a", key: nil, at: later) == nil)
-        for number in 0..<2 * LoginThrottle.bound { _ = throttle.failed(address: "\(number)", key: Array("\(number)".utf8), at: start) }
+        #expect(throttle.wait(key: key(0), at: later) == nil && throttle.failed(address: "a", key: nil, at: later) == nil)
+        for number in 0..<2 * LoginThrottle.bound { _ = throttle.failed(address: "\(number)", key: key(number), at: start) }
         for windows in ["keys", "addresses"] {
             let count = Mirror(reflecting: throttle).descendant(windows).map { Mirror(reflecting: $0).children.count }
             #expect((1...LoginThrottle.bound).contains(count ?? 0))
+        }
+    }
+
+    @Test("an operator says how many bad keys one address may try")
+    func throttledSooner() async throws {
+        @Sendable func strict(_ settings: inout ServerSettings) { settings.badKeysPerMinute = 12 }
+        try await withServer(adjusting: strict) { served in
+            for attempt in 1...13 {
+                let answer = try await served.caller("nonsense").get("/v1/teams")
+                #expect(answer.status == (attempt > 12 ? 429 : 401), "\(attempt): \(answer)")
+            }
+            #expect(try await served.owner.get("/v1/teams").status == 200)
         }
     }
 

@@ -1,6 +1,5 @@
 // The domain's exact values in Postgres and back.
 import Budgets
-import Logging
 import Postgres
 import Store
 import TestSupport
@@ -9,7 +8,7 @@ import Testing
 @Suite(.serialized) struct ConformancesTests {
     static func trip<V: PostgresEncodable & PostgresDecodable>(_ values: [V]) async throws -> ([V], [String]) {
         try await withDatabase { configuration in
-            let connection = try await PostgresConnection.connect(configuration, logger: Logger(label: "tests"))
+            let connection = try await PostgresConnection.connect(configuration, logger: testLogger)
             return try await connection.query("SELECT \(values), \(values)::text[]").rows[0].decode(as: ([V], [String]).self)
         }
     }
@@ -40,7 +39,7 @@ import Testing
         ] as [(String, Amount?)])
     func otherScales(text: String, amount: Amount?) async throws {
         let read: Amount? = try await withDatabase { configuration in
-            let connection = try await PostgresConnection.connect(configuration, logger: Logger(label: "tests"))
+            let connection = try await PostgresConnection.connect(configuration, logger: testLogger)
             let row = try await connection.query("SELECT \(text)::text::numeric").rows[0]
             return try? row.decode(as: Amount.self)
         }

@@ -72,10 +72,11 @@ import Testing
         let (old, new) = ([UInt8](repeating: 7, count: 32), [UInt8](repeating: 8, count: 32))
         let (before, during, after) = (sealer, try Sealer(masterKey: new, oldKeys: [old]), try Sealer(masterKey: new))
         try await withDatabase { database in
+            for key in [old, new] { TestLog.current?.secrets.add(bytes: key) }
             let pool = PostgresPool(database, size: 1, logger: testLogger)
             let store = Store(pool: pool)
             let organization = OrganizationID(at: .now())
-            let owner = NewAPIKey(id: APIKeyID(at: .now()), name: "o", holder: .role(.owner), secret: APIKeySecret())
+            let owner = NewAPIKey(id: APIKeyID(at: .now()), name: "o", holder: .role(.owner), secret: APIKeySecret.ofTest())
             _ = try await store.createOrganization(organization, name: "A", timeZone: "UTC", ownerKey: owner)
             for number in 0..<3 {
                 _ = try await store.createEndpoint(

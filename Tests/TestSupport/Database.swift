@@ -1,16 +1,8 @@
 /// A real database for each test that wants one: cloned from a migrated template in a cluster that the whole run shares.
 import Foundation
-public import Logging
 public import Postgres
 import Store
 import Synchronization
-
-/// A logger for tests: says only what is wrong.
-public var testLogger: Logger {
-    var logger = Logger(label: "test") { StreamLogHandler.standardError(label: $0) }
-    logger.logLevel = .critical
-    return logger
-}
 
 /// Runs `body` with a fresh database, which has our schema unless `migrated` is false. It is dropped afterwards; when `body`
 /// throws it is kept, and its coordinates are printed. The cluster does not survive a crash of the machine: tests that kill a
@@ -18,11 +10,19 @@ public var testLogger: Logger {
 public func withDatabase<Value>(
     migrated: Bool = true, isolation: isolated (any Actor)? = #isolation, _ body: (PostgresConfiguration) async throws -> Value
 ) async throws -> Value {
+    try await withTestLog { try await freshDatabase(migrated: migrated, body) }
+}
+
+private func freshDatabase<Value>(
+    migrated: Bool, isolation: isolated (any Actor)? = #isolation, _ body: (PostgresConfiguration) async throws -> Value
+) async throws -> Value {
     let cluster = try await SharedCluster.shared.cluster()
     let name = "test_\(databaseNumber.wrappingAdd(1, ordering: .relaxed).newValue)"
     try await administer(cluster.configuration, "CREATE DATABASE \(name) TEMPLATE \(migrated ? SharedCluster.template : "template1")")
     var configuration = cluster.configuration
     configuration.database = name
+    // Asked for by nobody here, but known to all that connects.
+    configuration.password = secret("the-password-of-the-database")
     configuration.connectTimeout = patience
     do {
         let value = try await body(configuration)

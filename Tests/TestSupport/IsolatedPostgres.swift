@@ -50,6 +50,12 @@ public final class IsolatedPostgres: Sendable {
 public func isolatedPostgres<Value>(
     migrated: Bool = true, isolation: isolated (any Actor)? = #isolation, _ body: (IsolatedPostgres) async throws -> Value
 ) async throws -> Value {
+    try await withTestLog { try await ownPostgres(migrated: migrated, body) }
+}
+
+private func ownPostgres<Value>(
+    migrated: Bool, isolation: isolated (any Actor)? = #isolation, _ body: (IsolatedPostgres) async throws -> Value
+) async throws -> Value {
     let dataDirectory = try TestFolder.shared.get().path + "/isolated-\(serverNumber.wrappingAdd(1, ordering: .relaxed).newValue)"
     try await copyCluster(to: dataDirectory)
     let use = try await EmbeddedPostgres.start(in: dataDirectory, logger: testLogger)

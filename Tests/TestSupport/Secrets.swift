@@ -1,9 +1,9 @@
-/// What must never show in a log (design §10). A harness adds every secret that its server was given, gave away or was told, and looks
-/// through all that was logged.
+/// What must never show in a log (design §10): `TestLog` has one for each test.
 import Foundation
+public import Store
 import Synchronization
 
-/// The secrets of one server, in pieces: a line that shows half of one says too much, too.
+/// The secrets of one test, in pieces: a line that shows half of one says too much, too.
 public final class Secrets: Sendable {
     /// Bytes of a piece. So many in a row are no chance any more, and more than a list shows of a key.
     static let pieceLength = 10
@@ -41,4 +41,13 @@ public final class Secrets: Sendable {
 
     /// As C has it: megabytes of log are looked through for hundreds of pieces.
     private static func text(_ bytes: some Sequence<UInt8>) -> [CChar] { bytes.filter { $0 != 0 }.map { CChar(bitPattern: $0) } + [0] }
+}
+
+extension APIKeySecret {
+    /// A new one, of which the present test's log must show nothing.
+    public static func ofTest() -> APIKeySecret {
+        let new = APIKeySecret()
+        secret(new.text)
+        return new
+    }
 }

@@ -58,8 +58,8 @@ public final class TLSFront {
     public func stop() { process.terminate() }
 }
 
-/// A mail server of others (aiosmtpd) at `localhost`: requires STARTTLS, then the login `bursar` with the password `s3cret`. It does not
-/// know recipients called `nobody`, and has no time for those called `later`.
+/// A mail server of others (aiosmtpd) at `localhost`: requires STARTTLS, then the login `bursar` with the password `s3cret-of-the-mail-server`.
+/// It does not know recipients called `nobody`, and has no time for those called `later`.
 public final class MailServerOfOthers {
     public let port: UInt16
     private let process: Process

@@ -11,8 +11,10 @@ public func withFolder<Value>(
 ) async throws -> Value {
     let path = try TestFolder.shared.get().path + "/folder-\(folderNumber.wrappingAdd(1, ordering: .relaxed).newValue)"
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o711])
-    if cluster { try await copyCluster(to: path) }
-    let value = try await body(path)
+    let value = try await withTestLog {
+        if cluster { try await copyCluster(to: path) }
+        return try await body(path)
+    }
     try FileManager.default.removeItem(atPath: path)
     return value
 }

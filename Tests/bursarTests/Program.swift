@@ -1,6 +1,8 @@
 /// The built program beside this test, as people run it.
 import Foundation
 import Glibc
+import Logging
+import TestSupport
 import Testing
 
 final class Program {
@@ -15,6 +17,7 @@ final class Program {
     init(_ arguments: [String], environment: [String: String] = [:], keepsErrors: Bool = false) throws {
         process.executableURL = URL(fileURLWithPath: Self.path)
         process.arguments = arguments
+        for (name, value) in environment where name.contains("PASSWORD") || name.contains("KEY") || name.contains("URL") { secret(value) }
         let path = ["PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"]
         process.environment = path.merging(environment) { _, given in given }
         process.standardOutput = output
@@ -41,12 +44,14 @@ final class Program {
 
     func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
-    /// Waits for it to end. Returns its exit status, or the signal that ended it. No key or secret must be in what it logged.
+    /// Waits for it to end. Returns its exit status, or the signal that ended it. What it logged goes into the test's log; and nothing that
+    /// looks like a key or a webhook's secret must be in it, whoever made it.
     func end() throws -> Int32 {
         process.waitUntilExit()
         try log.seek(toOffset: 0)
         let text = String(decoding: try log.readToEnd() ?? Data(), as: UTF8.self)
         #expect(!Program.showsSecret(text), "a program logged a secret")
+        for line in text.split(separator: "\n") { testLogger.info("\(line)") }
         return process.terminationStatus
     }
 

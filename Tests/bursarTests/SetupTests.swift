@@ -318,7 +318,7 @@ private func withPlace(_ body: (SetupWorld) async throws -> Void) async throws {
         let options = ["--embedded", "--data-directory", folder]
         let (program, client) = try Place.serve(options + ["--smtp-url", "smtp://127.0.0.1:1", "--smtp-sender", "b@example.com"])
         let keys = try JSON.parse(Program.run(["bootstrap", "--json"] + options).output)
-        let outbound = OutboundClient(allowTargets: SetupAPI.privateNetworks, logger: Logger(label: "test"))
+        let outbound = OutboundClient(allowTargets: SetupAPI.privateNetworks, logger: testLogger)
         let url = "http://127.0.0.1:\(client.port)"
         let send = SetupAPI.sender(outbound)
         let api = SetupAPI(url: url, apiKey: try #require(keys["operator_key"]?.string), send: send, pause: { _ in })

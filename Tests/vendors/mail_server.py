@@ -32,7 +32,7 @@ class Mailbox:
 
 
 def login(server, session, envelope, mechanism, data):
-    isKnown = isinstance(data, LoginPassword) and (data.login, data.password) == (b"bursar", b"s3cret")
+    isKnown = isinstance(data, LoginPassword) and (data.login, data.password) == (b"bursar", b"s3cret-of-the-mail-server")
     return AuthResult(success=isKnown, handled=isKnown)
 
 

@@ -51,7 +51,7 @@ struct BenchWorld: Sendable {
             queries.append(
                 """
                 INSERT INTO api_keys (organization_id, id, name, project_id, secret_sha256, secret_hint)
-                VALUES (\(organization), \(ids[index]), 'bench', \(projects[index]), \(Bytea(key.sha256)), \(key.hint))
+                VALUES (\(organization), \(ids[index]), 'bench', \(projects[index]), \(Bytea(Array(key.sha256))), \(key.hint))
                 """)
             queries.append(budget(organization, project: projects[index]))
         }

@@ -103,7 +103,7 @@ struct GrownWorld: Sendable {
             """
             INSERT INTO api_keys (organization_id, id, name, project_id, secret_sha256, secret_hint)
             SELECT \(organization), md5('key' || n)::uuid, 'ci', md5('project' || n)::uuid,
-                   CASE n WHEN 0 THEN \(Bytea(key.sha256)) ELSE sha256((\(organization)::text || n)::bytea) END, 'bur_…'
+                   CASE n WHEN 0 THEN \(Bytea(Array(key.sha256))) ELSE sha256((\(organization)::text || n)::bytea) END, 'bur_…'
             FROM generate_series(0, \(projects) - 1) AS n
             """,
             """

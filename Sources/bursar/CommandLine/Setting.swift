@@ -3,8 +3,9 @@
 enum Setting {
     /// As in files; environment variables have them in capitals after `BURSAR_`, flags with dashes.
     static let names = [
-        "allow_targets", "data_directory", "database_url", "embedded", "host", "lanes", "log_level", "pool_size", "port", "public_url",
-        "secret_key", "secret_key_file", "sweep_interval", "trace", "trust_proxies",
+        "allow_targets", "bad_keys_per_minute", "data_directory", "database_url", "embedded", "host", "lanes", "log_level", "pool_size",
+        "port", "public_url", "secret_key", "secret_key_file", "smtp_password", "smtp_sender", "smtp_url", "smtp_user", "sweep_interval",
+        "trace", "trust_proxies",
     ]
 
     /// The fault of a name that is none, with the one that was probably meant.
