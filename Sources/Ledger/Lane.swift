@@ -93,7 +93,7 @@ final class Lane: Sendable {
             let span = tracer.map { Lane.span(of: commands, $0) }
             var batch = Batch(commands.map { ($0.organization, $0.command) })
             do {
-                if plans.areDue() { try connection.query("DISCARD PLANS") }
+                if plans.areDue(at: start) { try connection.query("DISCARD PLANS") }
                 try batch.run(&memory, on: connection, logger: logger)
             } catch {
                 span?.end()
@@ -129,17 +129,21 @@ extension Lane {
 
 /// When a lane's statements are to be planned anew. A plan made while a table is small may use the wrong one of two indexes that then
 /// cost the same, and is kept while the table grows: measured, an update that read every reservation of its organization. Planning
-/// looks at the table's size of that moment, so it is repeated each time the lane's work has doubled, and now and then for ever.
+/// looks at the table's size of that moment, so it is repeated each time the lane's work has doubled, and now and then for ever; and by
+/// time, for a lane that does little while other replicas make the tables grow.
 struct PlanAge {
     /// Replanning costs some milliseconds, so not more often than every few minutes of load.
     private static let maximumBatches = 65_536
+    private static let maximumAge: Duration = .seconds(600)
     private var batches = 0
     private var due = 1
+    private var plannedAt = ContinuousClock.now
 
-    mutating func areDue() -> Bool {
+    mutating func areDue(at now: ContinuousClock.Instant) -> Bool {
         batches += 1
-        guard batches >= due else { return false }
-        due += min(batches, PlanAge.maximumBatches)
+        guard batches >= due || now - plannedAt >= PlanAge.maximumAge else { return false }
+        if batches >= due { due += min(batches, PlanAge.maximumBatches) }
+        plannedAt = now
         return true
     }
 }

@@ -91,12 +91,12 @@ extension Store {
     /// An array of whoever stands behind `maker`, a column with an actor, and the actor itself; NULL for nobody.
     private static func makers(_ maker: Query, of organization: Query) -> Query {
         """
-        (WITH RECURSIVE makers (actor) AS (
-             SELECT \(list: [maker])
+        (WITH RECURSIVE makers (actor, key) AS (
+             SELECT a.actor, CASE WHEN starts_with(a.actor, 'key_') THEN substr(a.actor, 5)::uuid END
+             FROM (SELECT \(list: [maker])) AS a (actor)
              UNION
-             SELECT m.made_by FROM makers
-             JOIN api_keys AS m ON m.organization_id = \(list: [organization])
-              AND m.id = CASE WHEN starts_with(actor, 'key_') THEN substr(actor, 5)::uuid END)
+             SELECT m.made_by, CASE WHEN starts_with(m.made_by, 'key_') THEN substr(m.made_by, 5)::uuid END
+             FROM makers JOIN api_keys AS m ON m.organization_id = \(list: [organization]) AND m.id = makers.key)
          SELECT array_agg(actor) FILTER (WHERE actor IS NOT NULL) FROM makers)
         """
     }

@@ -105,20 +105,9 @@ struct Bench: AsyncParsableCommand {
     }
 
     private func paced(_ client: LoadClient, _ heads: [RequestHead], perSecond: Double) async throws -> BenchRow {
-        // Enough connections that a call in flight does not keep the next from leaving when it is due.
-        let connections = 16
-        let interval = TimeAmount.nanoseconds(Int64(1e9 * Double(connections) / perSecond))
-        let start = NIODeadline.now() + .milliseconds(100)
-        let until = start + .seconds(Int64(seconds))
-        let run = UInt64.random(in: 0 ... .max)
-        let parts = try await client.drive(connections: connections) { connection in
-            OpenLoop(
-                calls: CallMaker(.reserve, heads: heads, prefix: "\(run)-\(connection)-"), interval: interval,
-                start: start + .nanoseconds(interval.nanoseconds * Int64(connection) / Int64(connections)), until: until)
-        }
-        let measured = parts.reduce(into: Measured()) { $0.add($1) }
+        let measured = try await client.paced(heads, perSecond: perSecond, seconds: seconds)
         return BenchRow(
-            way: .paced, isSpread: false, connections: connections, perSecond: Double(measured.answered) / Double(seconds),
+            way: .paced, isSpread: false, connections: LoadClient.pacedConnections, perSecond: Double(measured.answered) / Double(seconds),
             latency: measured.latency, unexpected: measured.unexpected)
     }
 

@@ -122,6 +122,24 @@ struct OpenLoop: LoadDriver {
     mutating func finish() -> Measured { measured }
 }
 
+extension LoadClient {
+    /// Offers reservations at a fixed rate, over enough connections that a call in flight does not keep the next from leaving when it is due.
+    func paced(_ heads: [RequestHead], perSecond: Double, seconds: Int) async throws -> Measured {
+        let interval = TimeAmount.nanoseconds(Int64(1e9 * Double(LoadClient.pacedConnections) / perSecond))
+        let start = NIODeadline.now() + .milliseconds(100)
+        let until = start + .seconds(Int64(seconds))
+        let run = UInt64.random(in: 0 ... .max)
+        let parts = try await drive(connections: LoadClient.pacedConnections) { connection in
+            OpenLoop(
+                calls: CallMaker(.reserve, heads: heads, prefix: "\(run)-\(connection)-"), interval: interval,
+                start: start + .nanoseconds(interval.nanoseconds * Int64(connection) / Int64(LoadClient.pacedConnections)), until: until)
+        }
+        return parts.reduce(into: Measured()) { $0.add($1) }
+    }
+
+    static let pacedConnections = 16
+}
+
 extension Measured {
     fileprivate mutating func note(_ isExpected: Bool, _ status: Int, since: NIODeadline, now: NIODeadline) {
         answered += 1

@@ -49,9 +49,9 @@ struct Growth: AsyncParsableCommand {
                 Self.tell(
                     "reservations, grown", try await Self.measure(client, full, connections: connections, seconds: seconds), connections)
             }
-            try await client.shutdown()
             try await Self.readReports(grown.organization, server.database)
-            try await Self.closeMonths(grown.organization, server.database)
+            try await Self.closeMonths(of: grown.organization, server.database, calling: client, full, seconds: seconds)
+            try await client.shutdown()
             Terminal.say("server and load generator, most memory: \(Self.peakMemory())")
             try await Self.check(server.database)
             Terminal.say("with the check, most memory: \(Self.peakMemory())")
@@ -68,11 +68,13 @@ struct Growth: AsyncParsableCommand {
     }
 
     private static func tell(_ what: String, _ measured: Measured, _ connections: Int) {
+        tell("\(what), \(connections) connections", measured)
+    }
+
+    static func tell(_ what: String, _ measured: Measured) {
         func milliseconds(_ percentile: Double) -> String { fixed(Double(measured.latency.valueAtPercentile(percentile)) / 1000, 2) }
         let unexpected = measured.unexpected.isEmpty ? "" : ", unexpected \(measured.unexpected)"
-        Terminal.say(
-            "\(what), \(connections) connections: p50 \(milliseconds(50)) ms, p99 \(milliseconds(99)) ms, \(measured.answered) calls\(unexpected)"
-        )
+        Terminal.say("\(what): p50 \(milliseconds(50)) ms, p99 \(milliseconds(99)) ms, \(measured.answered) calls\(unexpected)")
     }
 
     /// Each report five times; the median is told.

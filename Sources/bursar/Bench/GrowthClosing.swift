@@ -1,12 +1,32 @@
-/// `bursar growth`, continued: how long closing a month takes, and a FOCUS export beside a plain copy of the same entries.
+/// `bursar growth`, continued: how long closing a month takes, how calls fare meanwhile, and a FOCUS export beside a plain copy of the same
+/// entries.
 import Budgets
 import Chargeback
 import Postgres
 import Store
 
 extension Growth {
+    /// Closes the months that are over while calls go on at a fixed rate, and tells how long these took, before and meanwhile.
+    static func closeMonths(
+        of organization: OrganizationID, _ database: PostgresConfiguration, calling client: LoadClient, _ head: RequestHead, seconds: Int
+    ) async throws {
+        let rate = 100.0
+        tell("reservations at \(fixed(rate, 0))/s", try await client.paced([head], perSecond: rate, seconds: seconds))
+        let meanwhile = try await withThrowingTaskGroup(of: Measured.self) { group in
+            group.addTask {
+                var meanwhile = Measured()
+                while !Task.isCancelled { meanwhile.add(try await client.paced([head], perSecond: rate, seconds: 1)) }
+                return meanwhile
+            }
+            try await closeMonths(organization, database)
+            group.cancelAll()
+            return try await group.reduce(into: Measured()) { $0.add($1) }
+        }
+        tell("reservations at \(fixed(rate, 0))/s while months are closed and exported", meanwhile)
+    }
+
     /// Closes the months that are over, the oldest first, and exports the last of them.
-    static func closeMonths(_ organization: OrganizationID, _ database: PostgresConfiguration) async throws {
+    private static func closeMonths(_ organization: OrganizationID, _ database: PostgresConfiguration) async throws {
         var patient = database
         patient.statementTimeout = .seconds(1800)
         let pool = PostgresPool(patient, size: 2, logger: quiet)
