@@ -64,6 +64,36 @@ public struct CivilDate: Hashable, Sendable, Comparable {
     public static func < (left: Self, right: Self) -> Bool { (left.year, left.month, left.day) < (right.year, right.month, right.day) }
 }
 
+extension CivilDate: LosslessStringConvertible {
+    /// Reads `2026-11-30`: ten characters, a day that the calendar has. Nil for all else.
+    public init?(_ text: String) {
+        let bytes = Array(text.utf8)
+        guard bytes.count == 10 else { return nil }
+        var numbers = [0, 0, 0]
+        for (index, byte) in bytes.enumerated() {
+            if index == 4 || index == 7 {
+                guard byte == UInt8(ascii: "-") else { return nil }
+                continue
+            }
+            guard let digit = decimalDigit(byte) else { return nil }
+            let part = index < 4 ? 0 : index < 7 ? 1 : 2
+            numbers[part] = numbers[part] * 10 + Int(digit)
+        }
+        self.init(year: numbers[0], month: numbers[1], day: numbers[2])
+    }
+
+    /// Such as `2026-11-30`, for the years 0 to 9999.
+    public var description: String {
+        var bytes: [UInt8] = []
+        appendDecimal(UInt64(year), width: 4, to: &bytes)
+        for number in [month, day] {
+            bytes.append(UInt8(ascii: "-"))
+            appendDecimal(UInt64(number), width: 2, to: &bytes)
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
+
 /// The quotient rounded towards negative infinity, which calendars need before their epoch.
 func floorDivide(_ value: Int64, _ divisor: Int64) -> Int64 {
     let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)

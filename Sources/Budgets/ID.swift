@@ -29,6 +29,7 @@ public enum EventKind: IDKind { public static let prefix = "evt" }
 public enum EndpointKind: IDKind { public static let prefix = "ep" }
 public enum DeliveryKind: IDKind { public static let prefix = "dlv" }
 public enum CostSplitKind: IDKind { public static let prefix = "spl" }
+public enum CommitmentKind: IDKind { public static let prefix = "cmt" }
 public enum ExportKind: IDKind { public static let prefix = "exp" }
 public enum StatementKind: IDKind { public static let prefix = "stm" }
 
@@ -54,6 +55,7 @@ public typealias EventID = ID<EventKind>
 public typealias EndpointID = ID<EndpointKind>
 public typealias DeliveryID = ID<DeliveryKind>
 public typealias CostSplitID = ID<CostSplitKind>
+public typealias CommitmentID = ID<CommitmentKind>
 public typealias ExportID = ID<ExportKind>
 public typealias StatementID = ID<StatementKind>
 

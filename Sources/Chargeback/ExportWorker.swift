@@ -154,9 +154,9 @@ extension StatementExport {
             let plan = try await plan(format, month: month)
             let name = format.fileName(month)
             try await sink(zip.begin(name))
-            let (total, file) = try await write(plan) { bytes in try await sink(zip.append(bytes)) }
+            let (end, file) = try await write(plan) { bytes in try await sink(zip.append(bytes)) }
             try await sink(zip.begin("\(name).manifest.json"))
-            try await sink(zip.append(manifest(plan, total, file).bytes))
+            try await sink(zip.append(manifest(plan, end, file).bytes))
             afterMonth()
         }
         try await sink(zip.end())

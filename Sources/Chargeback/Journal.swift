@@ -25,9 +25,9 @@ struct JournalWriter: StatementWriter {
         return []
     }
 
-    mutating func end(_ total: StatementTotal) -> [UInt8] {
+    mutating func end(_ end: StatementEnd) -> [UInt8] {
         guard let head else { preconditionFailure("an end before the head") }
-        let payable = Settlement(of: total.cost).payable
+        let payable = Settlement(of: end.total.cost).payable
         let accounts = head.accounts
         for (part, cents) in zip(parts, Cents.split(payable, like: parts.map(\.cost))) where cents != .zero {
             let account = accounts.costCenters[part.costCenter] ?? accounts.expense

@@ -34,7 +34,7 @@ struct StatementCSV: StatementWriter {
         return writer.take()
     }
 
-    mutating func end(_ total: StatementTotal) -> [UInt8] {
+    mutating func end(_ end: StatementEnd) -> [UInt8] {
         endRow()
         let settlement = Settlement(of: sums.cost)
         ending("total", sums)

@@ -64,12 +64,12 @@ public struct StatementExport: Sendable {
     }
 
     /// Writes the month (UTF-8), a page of lines at a time; nothing further is read before `sink` has returned.
-    /// - Returns: what the lines sum to, by the ledger too, and what the file is.
+    /// - Returns: what the lines sum to, by the ledger too, with the month's commitments; and what the file is.
     /// - Throws: `StatementDisagrees`, `StatementFileChanged`, `StatementReadTooSlowly`, `FOCUSViolation`, `PostgresError`, or what `sink`
     ///   throws. Then the file has no end.
     @discardableResult public func write(
         _ plan: Plan, to sink: ([UInt8]) async throws -> Void
-    ) async throws -> (total: StatementTotal, file: StatementFile) {
+    ) async throws -> (end: StatementEnd, file: StatementFile) {
         let (pages, page) = AsyncThrowingStream<[StatementLine], any Error>.makeStream()
         let (credits, credit) = AsyncStream<Void>.makeStream()
         var writer = plan.format.writer()
@@ -80,7 +80,7 @@ public struct StatementExport: Sendable {
             return bytes
         }
         try await sink(note(writer.begin(plan.head)))
-        return try await withThrowingTaskGroup(of: StatementTotal.self) { group in
+        return try await withThrowingTaskGroup(of: StatementEnd.self) { group in
             group.addTask { [store, patience] in
                 let end = ContinuousClock.now + patience.whole
                 do {
@@ -104,13 +104,13 @@ public struct StatementExport: Sendable {
                 try await sink(note(try writer.lines(lines)))
                 credit.yield()
             }
-            guard let control = try await group.next() else { throw CancellationError() }
-            guard total == control else { throw StatementDisagrees(lines: total, control: control) }
-            let end = note(try writer.end(total))
+            guard let end = try await group.next() else { throw CancellationError() }
+            guard total == end.total else { throw StatementDisagrees(lines: total, control: end.total) }
+            let last = note(try writer.end(end))
             let file = StatementFile(byteCount: size, rowCount: writer.rows, sha256: Array(hash.finalize()))
             if let known = plan.file, known != file { throw StatementFileChanged() }
-            try await sink(end)
-            return (control, file)
+            try await sink(last)
+            return (end, file)
         }
     }
 
@@ -139,6 +139,10 @@ public struct StatementExport: Sendable {
     /// What of the month nobody can be charged for as it stands, after shared costs were split.
     public func unattributed(month: StatementMonth) async throws -> (total: StatementTotal, parts: [UnattributedSpend]) {
         try await store.unattributedSpend(of: source(of: month).0)
+    }
+
+    func commitments(of source: StatementSource) async throws -> (total: StatementTotal, commitments: [CommitmentMonth]) {
+        try await store.commitmentMonths(of: source)
     }
 
     func summary(of source: StatementSource) async throws -> (total: StatementTotal, teams: [StatementTeam]) {

@@ -33,16 +33,27 @@ struct StatementJSON: StatementWriter {
         return bytes
     }
 
-    mutating func end(_ total: StatementTotal) -> [UInt8] {
-        let settlement = Settlement(of: total.cost)
+    mutating func end(_ end: StatementEnd) -> [UInt8] {
+        let settlement = Settlement(of: end.total.cost)
         var writer = JSONWriter()
         writer.object { writer in
-            writer.field("calls", total.requests)
-            writer.field("cost", total.cost.description)
+            writer.field("calls", end.total.requests)
+            writer.field("cost", end.total.cost.description)
             writer.field("rounding", settlement.rounding.description)
             writer.field("payable", settlement.payable.description)
+            if !end.commitments.isEmpty { writer.field("billed", end.billed.description) }
         }
-        return Array("\n],\"total\":".utf8) + writer.bytes + Array("}\n".utf8)
+        return Array("\n],".utf8) + commitments(end.commitments) + Array("\"total\":".utf8) + writer.bytes + Array("}\n".utf8)
+    }
+
+    /// Nothing where there are none: files of months that were closed before there could be any stay what they were.
+    private func commitments(_ months: [CommitmentMonth]) -> [UInt8] {
+        guard !months.isEmpty else { return [] }
+        var writer = JSONWriter()
+        writer.array { writer in
+            for month in months { writer.value(month.json { .string($0.description) }) }
+        }
+        return Array("\"commitments\":".utf8) + writer.bytes + Array(",".utf8)
     }
 }
 
@@ -75,6 +86,17 @@ extension StatementLine {
             if let split {
                 writer.field("split", split.description)
                 writer.field("split_ratio", splitRatio?.description)
+            }
+            if !commitments.draws.isEmpty {
+                writer.array("draws") { writer in
+                    for (record, draw) in commitments.draws {
+                        writer.object { writer in
+                            writer.field("commitment", record.id.description)
+                            writer.field("quantity", draw.units)
+                            writer.field("amount", draw.amount.description)
+                        }
+                    }
+                }
             }
         }
     }

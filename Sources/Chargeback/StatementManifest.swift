@@ -8,31 +8,35 @@ extension StatementExport {
     /// The manifest of an export, made by writing the file to nowhere where that is still needed.
     public func manifest(_ format: StatementFormat, month: StatementMonth) async throws -> JSON {
         let plan = try await plan(format, month: month)
-        let (total, file) = try await write(plan) { _ in }
-        return manifest(plan, total, file)
+        let (end, file) = try await write(plan) { _ in }
+        return manifest(plan, end, file)
     }
 
     /// The manifest of an export that was just written.
-    public func manifest(_ plan: Plan, _ total: StatementTotal, _ file: StatementFile) -> JSON {
-        let (head, settlement) = (plan.head, Settlement(of: total.cost))
+    public func manifest(_ plan: Plan, _ end: StatementEnd, _ file: StatementFile) -> JSON {
+        let (head, total) = (plan.head, end.total)
         var members: [(String, JSON)] = [
             ("file", .string(plan.format.fileName(head.month))), ("format", .string(plan.format.rawValue)),
             ("rows", .number(file.rowCount)),
             ("bytes", .number(file.byteCount)), ("sha256", .string(file.hash)), ("month", .string(head.month.description)),
             ("invoice", .string(head.invoice)), ("state", .string(head.state.rawValue)),
-            (
-                "control",
-                [
-                    "calls": .number(total.requests), "cost": .string(total.cost.description),
-                    "rounding": .string(settlement.rounding.description), "payable": .string(settlement.payable.description),
-                ]
-            ),
+            ("control", .object([("calls", .number(total.requests))] + sums(total.cost))),
         ]
         if let version = plan.format.focus {
+            // What BilledCost sums to: what was paid for in advance is billed when it is bought, and not when it is used.
+            members.append(("billed", .object(sums(end.billed))))
             members.append(("metadata", FOCUSMetadata.json(version)))
             members.append(("billing_period", FOCUSMetadata.billingPeriod(head, isClosed: plan.isClosed)))
         }
         return .object(members)
+    }
+
+    private func sums(_ cost: Money) -> [(String, JSON)] {
+        let settlement = Settlement(of: cost)
+        return [
+            ("cost", .string(cost.description)), ("rounding", .string(settlement.rounding.description)),
+            ("payable", .string(settlement.payable.description)),
+        ]
     }
 }
 

@@ -27,7 +27,7 @@ struct StatementSummaryCSV: StatementWriter {
         return writer.take()
     }
 
-    mutating func end(_ total: StatementTotal) -> [UInt8] {
+    mutating func end(_ end: StatementEnd) -> [UInt8] {
         endRow()
         let settlement = Settlement(of: sums.cost)
         write("total", nil, sums)

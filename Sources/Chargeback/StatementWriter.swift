@@ -8,8 +8,8 @@ protocol StatementWriter: Sendable {
     var rows: Int64 { get }
     mutating func begin(_ head: StatementHead) -> [UInt8]
     mutating func lines(_ lines: [StatementLine]) throws -> [UInt8]
-    /// - Parameter total: what the lines have summed to.
-    mutating func end(_ total: StatementTotal) throws -> [UInt8]
+    /// - Parameter end: what the lines have summed to, and the commitments that they were told of.
+    mutating func end(_ end: StatementEnd) throws -> [UInt8]
 }
 
 /// What a statement is of.

@@ -122,6 +122,7 @@ let routes: [Route] = [
     // Chargeback
     Route(.get, "/v1/statements", .needs(.readStatements), API.listStatements),
     Route(.get, "/v1/statements/{month}/unattributed", .needs(.readStatements), API.readUnattributed),
+    Route(.get, "/v1/statements/{month}/commitments", .needs(.readStatements), API.readStatementCommitments),
     Route(.get, "/v1/statements/{month}", .needs(.readStatements), API.readStatement),
     Route(.get, "/v1/statements/{month}/export", .needs(.export), API.exportStatement),
     Route(.get, "/v1/statements/{month}/manifest", .needs(.export), API.readManifest),
@@ -142,6 +143,11 @@ let routes: [Route] = [
     Route(.get, "/v1/cost-splits", .needs(.readStatements), API.listCostSplits),
     Route(.get, "/v1/cost-splits/{id}", .needs(.readStatements), API.readCostSplit),
     Route(.patch, "/v1/cost-splits/{id}", .needs(.closeStatements), API.endCostSplit),
+
+    Route(.post, "/v1/commitments", .needs(.closeStatements), API.createCommitment),
+    Route(.get, "/v1/commitments", .needs(.readStatements), API.listCommitments),
+    Route(.get, "/v1/commitments/{id}", .needs(.readStatements), API.readCommitment),
+    Route(.post, "/v1/commitments/{id}/cancel", .needs(.closeStatements), API.cancelCommitment),
 
     Route(.post, "/v1/adjustments", .needs(.requestAdjustments), API.requestAdjustment),
     Route(.get, "/v1/adjustments", .needs(.readStatements), API.listAdjustments),

@@ -79,6 +79,7 @@ extension Store {
         try await transaction { connection in
             let project: Query = "SELECT 1::bigint FROM projects WHERE organization_id = \(organization) AND id = \(new.project)"
             guard !(try connection.query(project)).rows.isEmpty else { throw AdminRefusal.unknownReference(pointer: "/project") }
+            try Commitments.checkUnused(new, organization, connection)
             try Bound.adjustments.requireRoom(in: organization, connection)
             try connection.query(Adjustments.insert(new, reversing: nil, organization, requestedBy, rank, now))
             return try Adjustments.read(new.id, organization, connection)

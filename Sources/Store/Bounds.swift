@@ -9,6 +9,8 @@ enum Bound: String, CaseIterable {
     case apiKeys = "API keys"
     /// Those of the past included.
     case costSplits = "cost splits"
+    /// Those of the past included, those taken back not.
+    case commitments
     /// In force, or to come.
     case prices = "prices in force"
     case accessGrants = "access grants in force"
@@ -24,7 +26,7 @@ enum Bound: String, CaseIterable {
         case .models, .accessGrants: 5000
         case .prices: 50_000
         case .tiers, .endpoints: 200
-        case .costSplits, .adjustments, .reallocations: 500
+        case .costSplits, .commitments, .adjustments, .reallocations: 500
         case .exports: 20
         }
     }
@@ -54,6 +56,8 @@ enum Bound: String, CaseIterable {
             "SELECT count(*) FROM (SELECT FROM models WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS counted"
         case .costSplits:
             "SELECT count(*) FROM (SELECT FROM cost_splits WHERE organization_id = \(id) LIMIT \(most)) AS counted"
+        case .commitments:
+            "SELECT count(*) FROM (SELECT FROM commitments WHERE organization_id = \(id) AND cancelled_at IS NULL LIMIT \(most)) AS counted"
         case .prices:
             """
             SELECT count(*) FROM (SELECT FROM prices WHERE organization_id = \(id) AND replaced_by IS NULL

@@ -174,7 +174,9 @@ enum CostSplits {
         }
     }
 
-    fileprivate static func reconsider(
+    /// Months that were proposed with other parts, or another bill, are open again.
+    /// - Throws: `AdminRefusal.inUse` while one of them is closing.
+    static func reconsider(
         from: StatementMonth, until: StatementMonth?, _ organization: OrganizationID, _ connection: isolated PostgresConnection
     ) throws {
         let states = try connection.query(

@@ -48,6 +48,12 @@ extension CostSplitRecord {
     public static var orders: [ListOrder<Self>] { [.made("created_at"), .name { $0.name }] }
 }
 
+extension CommitmentRecord {
+    public static var orders: [ListOrder<Self>] {
+        [.made("created_at"), .name { $0.name }, .amount("amount", { $0.amount }, column: "amount")]
+    }
+}
+
 extension EndpointRecord {
     public static var orders: [ListOrder<Self>] { [.made("created_at"), .name { $0.settings.name }] }
 }

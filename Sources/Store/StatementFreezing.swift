@@ -38,6 +38,7 @@ public enum ClosingMonths {
             // Nothing of the month is left to be rolled up, so there is no tail: the position is the last there can be.
             let shared = try SharedCosts(frozen, .max, on: connection)
             try connection.pipeline([shared.keepAttributions, freeze(frozen, shared)])
+            try CommitmentMonths.freeze(frozen, .max, on: connection)
             let control = try Statements.decodeTotal(try connection.query(Statements.booked(organization, record.span)))
             let (lines, calls, cost, hash) = try connection.query(content(organization, id, edition: record.edition)).rows[0].decode(
                 as: (Int64, Int64, Money, Bytea).self)

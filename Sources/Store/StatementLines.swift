@@ -35,14 +35,16 @@ public struct StatementLine: Sendable {
     /// The platform's price, where the organization's own was charged and there is one; otherwise the price charged.
     public let listPrice: Amount?
     /// Calls of the day, attribution, model and feature; on the first of their lines only, so that lines add up to calls.
-    public let calls: Int64
+    public private(set) var calls: Int64
     /// Units of the kind, whole; negative where a correction takes some back.
-    public let quantity: Amount
-    public let cost: Money
+    public private(set) var quantity: Amount
+    public private(set) var cost: Money
     /// The rule for shared costs that moved this cost; nil: it was spent where it stands.
     public let split: CostSplitID?
     /// Which part of the shared cost the project takes on; nil where it is taken away.
     public let splitRatio: Amount?
+    /// What commitments pay of it. It costs the same either way.
+    public internal(set) var commitments = LineCommitments.none
 
     /// The model of lines that move shared costs, as `BookingKind`s are of what people booked. Their provider is `bursar`.
     public static let splitModel = "split"
@@ -58,6 +60,19 @@ public struct StatementLine: Sendable {
                 String, PriceID, String?, Int64?, Amount?, Amount?, Int64, Amount, Money, CostSplitID?, Amount?
             ).self)
         price = own == .first ? nil : own
+    }
+
+    /// Part of it: so many of its units, at what they cost. Its calls stay with the rest unless they are wanted here.
+    public func part(units: Int64, cost: Money, hasCalls: Bool) -> StatementLine {
+        var part = self
+        (part.quantity, part.cost, part.commitments) = (Amount(whole: units), cost, .none)
+        if !hasCalls { part.calls = 0 }
+        return part
+    }
+
+    /// What is left without parts that were taken out.
+    public func without(units: Int64, cost: Money, hasCalls: Bool) -> StatementLine {
+        part(units: Int64(clamping: quantity.pico / Amount.picoPerWhole) - units, cost: self.cost - cost, hasCalls: hasCalls)
     }
 }
 

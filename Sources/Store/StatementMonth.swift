@@ -47,6 +47,9 @@ public struct StatementMonth: Hashable, Sendable, Comparable, LosslessStringConv
     /// The month before; the first one there is has none but itself.
     public var before: StatementMonth { StatementMonth(year: month == 1 ? year - 1 : year, month: month == 1 ? 12 : month - 1) ?? self }
 
+    /// The month after; the last one there is has none but itself.
+    public var after: StatementMonth { StatementMonth(year: month == 12 ? year + 1 : year, month: month == 12 ? 1 : month + 1) ?? self }
+
     /// This month and all after it up to and including `last`; none when that comes before.
     public func through(_ last: StatementMonth) -> [StatementMonth] {
         guard self <= last else { return [] }

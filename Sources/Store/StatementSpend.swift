@@ -51,7 +51,7 @@ extension Store {
         }
     }
 
-    private func snapshot<Value: Sendable>(
+    func snapshot<Value: Sendable>(
         _ source: StatementSource, _ body: @Sendable (_ position: Int64, isolated PostgresConnection) throws -> Value
     ) async throws -> Value {
         try await pool.withConnection { connection in

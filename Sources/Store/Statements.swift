@@ -14,6 +14,19 @@ public struct StatementTotal: Hashable, Sendable {
     }
 }
 
+/// What a statement ends with.
+public struct StatementEnd: Sendable {
+    /// By a query of its own.
+    public let total: StatementTotal
+    /// Those that have a part in the month, in the order of their making.
+    public let commitments: [CommitmentMonth]
+
+    /// The exact sum of what is billed: what was used, without what was paid for in advance; and what was bought in advance.
+    public var billed: Money { commitments.reduce(total.cost) { $0 + $1.billed } }
+
+    public init(total: StatementTotal, commitments: [CommitmentMonth]) { (self.total, self.commitments) = (total, commitments) }
+}
+
 /// Instants from `start` up to, not including, `end`.
 public struct StatementSpan: Hashable, Sendable {
     public let start: Instant
@@ -37,12 +50,13 @@ extension Store {
         }
     }
 
-    /// Sends the lines in their order, page by page, and returns the total that a second query found in the same snapshot.
+    /// Sends the lines in their order, page by page, and returns the total that a second query found in the same snapshot, with the
+    /// commitments.
     /// Waiting for `page` keeps a connection and a snapshot; the session's idle timeout bounds that.
     /// - Throws: `PostgresError`, or what `page` throws.
     public func statementLines(
         of source: StatementSource, page: @Sendable ([StatementLine]) async throws -> Void
-    ) async throws -> StatementTotal {
+    ) async throws -> StatementEnd {
         try await pool.withConnection { connection in
             try await Statements.read(source, on: connection, page: page)
         }
@@ -51,23 +65,28 @@ extension Store {
 
 public enum Statements {
     /// The lines of a source in their order, page by page, on a connection that has no transaction open.
-    /// - Returns: what the ledger itself sums to, in the same snapshot; of a closed month, what it summed to then.
+    /// - Returns: what the ledger itself sums to, in the same snapshot; of a closed month, what it summed to then. And its commitments.
     public static func read(
         _ source: StatementSource, on connection: isolated PostgresConnection, page: @Sendable ([StatementLine]) async throws -> Void
-    ) async throws -> StatementTotal {
+    ) async throws -> StatementEnd {
         try connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         do {
             let total = try decodeTotal(try connection.query(control(source)))
             let position = try RollUps.decodePosition(try connection.query(RollUps.position(source.organization)))
             let shared = try SharedCosts.asTheyStand(source, position, on: connection)
+            let commitments = try CommitmentMonths.read(source, position, shared, on: connection)
             try connection.query(StatementLines.cursor(source, position: position, shared))
             while true {
-                let lines = try connection.query("FETCH 500 FROM statement_page").rows.map { row in try StatementLine(row) }
+                let lines = try connection.query("FETCH 500 FROM statement_page").rows.map { row in
+                    var line = try StatementLine(row)
+                    line.commitments = commitments.about(line)
+                    return line
+                }
                 if !lines.isEmpty { try await page(lines) }
                 if lines.count < Store.statementPage { break }
             }
             try connection.query("COMMIT")
-            return total
+            return StatementEnd(total: total, commitments: commitments.all)
         } catch {
             // A failing ROLLBACK must not hide the error; the pool closes a connection that is left inside a transaction.
             _ = try? connection.query("ROLLBACK")

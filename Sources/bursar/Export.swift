@@ -67,17 +67,17 @@ struct Export: AsyncParsableCommand {
         let plan = try await export.plan(format, month: month)
         let file = try output.map { try FileHandle(creating: $0) } ?? .standardOutput
         let stream = gzip ? DeflateStream(.gzip) : nil
-        let (total, facts) = try await export.write(plan) { bytes in
+        let (end, facts) = try await export.write(plan) { bytes in
             try file.write(contentsOf: Data(stream.map { $0.compress(bytes) } ?? bytes))
         }
         if let stream { try file.write(contentsOf: Data(stream.compress([], isLast: true))) }
         if let output {
             try file.synchronize()
             let manifest = try FileHandle(creating: output + ".manifest.json")
-            try manifest.write(contentsOf: Data(export.manifest(plan, total, facts).bytes))
+            try manifest.write(contentsOf: Data(export.manifest(plan, end, facts).bytes))
             try manifest.synchronize()
         }
-        Terminal.progress("\(month): \(total.cost) USD in \(total.requests) calls")
+        Terminal.progress("\(month): \(end.total.cost) USD in \(end.total.requests) calls")
     }
 }
 

@@ -63,15 +63,18 @@ import Testing
                 if entry.attribution == 1 { entry.attribution = moved }
                 try await world.book(entry)
             }
-            let expected = try await finance(world, store, entries, &generator)
+            var expected = try await finance(world, store, entries, &generator)
+            expected += try await prepay(world, store, &generator)
             let open = try await files(of: world, store)
             try check(open, entries, expected, seed)
             try await checkStore(world, store, entries, expected, seed)
+            let term = try await term(of: world, store, seed)
             try await world.close(october, store, at: now)
             try await world.renameEverything()
             let closed = try await files(of: world, store)
             for (format, bytes) in open where closed[format] != bytes { Issue.record("\(format) is another once closed, seed \(seed)") }
             try await checkStore(world, store, entries, expected, seed)
+            #expect(try await self.term(of: world, store, seed) == term, "draws are others once closed, seed \(seed)")
             let report = try await pool.withConnection { try Check.run(world.organization, on: $0) }
             for finding in report.findings where finding.fact.law == 5 && !finding.fact.name.contains("settled") {
                 #expect(finding.count == 0, "\(finding.samples), seed \(seed)")
@@ -121,6 +124,52 @@ import Testing
         return entries.reduce(fee + charged - Amount(pico: 1_000_003) + difference) { $0 + $1.cost }
     }
 
+    /// Money that is paid in advance, for terms that begin in the month, and what nobody will have used of it.
+    /// - Returns: what of that is charged to a project.
+    private func prepay(_ world: ChargebackWorld, _ store: Store, _ generator: inout SeededGenerator) async throws -> Amount {
+        var charged = Amount.zero
+        for number in 0..<Int.random(in: 0...3, using: &generator) {
+            let day = Int.random(in: 1...31, using: &generator)
+            let until = ["2025-11-01", "2025-11-16", "2026-01-01"].randomElement(using: &generator)
+            let record = try await store.createCommitment(
+                NewCommitment(
+                    id: CommitmentID(at: now.adding(seconds: Int64(number))), name: "=Prepaid, \(number)", provider: "openai",
+                    models: Bool.random(using: &generator) ? [] : ["gpt-*"],
+                    amount: Amount(pico: Int128.random(in: 1...40_000_000_000_000, using: &generator)),
+                    fromDate: try #require(CivilDate(year: 2025, month: 10, day: day)), untilDate: try #require(CivilDate(until ?? "")),
+                    purchaseMonth: october),
+                of: world.organization)
+            guard Bool.random(using: &generator) else { continue }
+            let amount = Amount(pico: Int128.random(in: 1...record.amount.pico, using: &generator))
+            try await world.adjust(
+                amount, as: .unusedCommitment, feature: record.id.description, project: 1, at: "2025-10-31T12:00:00Z", store, now: now)
+            charged += amount
+        }
+        return charged
+    }
+
+    /// Equality 4, as a reader of the files of a whole term finds it: what was bought is what was used, and what was not.
+    /// - Returns: what was used of each.
+    private func term(of world: ChargebackWorld, _ store: Store, _ seed: UInt64) async throws -> [String: Amount] {
+        let export = try await StatementExport(store: store, organization: world.organization)
+        var (rows, found) = ([[String: String]](), [String: Amount]())
+        for month in october.through(try #require(StatementMonth("2025-12"))) {
+            var bytes: [UInt8] = []
+            try await export.write(try await export.plan(.focus14, month: month)) { bytes += $0 }
+            rows += CSVReader.table(bytes)
+        }
+        for (id, own) in Dictionary(grouping: rows, by: { $0["CommitmentDiscountId"] ?? "" }) where id.hasPrefix("cmt_") {
+            let (bought, spent) = (own.filter { $0["ChargeCategory"] == "Purchase" }, own.filter { $0["ChargeCategory"] == "Usage" })
+            let whole = try sum(bought, "BilledCost")
+            #expect(try bought.count == 1 && sum(spent, "EffectiveCost") == whole, "\(id), seed \(seed)")
+            #expect(try sum(spent, "CommitmentDiscountQuantity") == whole && sum(spent, "BilledCost") == .zero, "\(id), seed \(seed)")
+            let used = try sum(spent.filter { $0["CommitmentDiscountStatus"] == "Used" }, "EffectiveCost")
+            #expect(used >= .zero && used <= whole, "\(id), seed \(seed)")
+            found[id] = used
+        }
+        return found
+    }
+
     private func files(of world: ChargebackWorld, _ store: Store) async throws -> [StatementFormat: [UInt8]] {
         let export = try await StatementExport(store: store, organization: world.organization)
         var files: [StatementFormat: [UInt8]] = [:]
@@ -159,8 +208,15 @@ import Testing
         for (format, version) in [(StatementFormat.focus12, FOCUSVersion.v12), (.focus14, .v14)] {
             let bytes = try #require(files[format])
             let rows = CSVReader.table(bytes)
-            #expect(try sum(rows, "BilledCost") == settlement.payable, "\(format), seed \(seed)")
-            #expect(try sum(rows.filter { $0["ChargeDescription"] != "Rounding" }, "EffectiveCost") == cost, "\(format), seed \(seed)")
+            // What was paid for in advance is billed when it is bought; it costs whoever uses it, and what nobody uses costs as well.
+            let own = rows.filter { $0["CommitmentDiscountId"]?.hasPrefix("cmt_") == true }
+            let charged = try sum(own.filter { $0["SubAccountId"] != "" && $0["CommitmentDiscountStatus"] == "Unused" }, "EffectiveCost")
+            let drawn = try sum(own.filter { $0["CommitmentDiscountStatus"] == "Used" }, "EffectiveCost")
+            let billed = cost - charged - drawn + (try sum(own, "BilledCost"))
+            #expect(try sum(rows, "BilledCost") == Settlement(of: billed).payable, "\(format), seed \(seed)")
+            let unused = try sum(own.filter { $0["CommitmentDiscountStatus"] == "Unused" }, "EffectiveCost")
+            let effective = try sum(rows.filter { $0["ChargeDescription"] != "Rounding" }, "EffectiveCost")
+            #expect(effective == cost - charged + unused, "\(format), seed \(seed)")
             let corrections = entries.filter { $0.corrects != nil }
             let corrected = rows.filter { $0["ChargeClass"] == "Correction" }
             #expect(try sum(corrected, "BilledCost") == corrections.reduce(.zero) { $0 + $1.cost }, "\(format), seed \(seed)")
@@ -173,6 +229,9 @@ import Testing
             #expect(records[0] == FOCUSColumn.all(of: version).map(\.name))
             for record in records.dropFirst() { try checker.check(record) }
         }
+        let bill = try JSON.parse(try #require(files[.json]))["total"]?["billed"]?.string.flatMap { Amount($0) } ?? cost
+        let focus = CSVReader.table(try #require(files[.focus14]))
+        #expect(try sum(focus.filter { $0["ChargeDescription"] != "Rounding" }, "BilledCost") == bill, "seed \(seed)")
         let journal = CSVReader.table(try #require(files[.journal]))
         #expect(try sum(journal, "debit_usd") == sum(journal, "credit_usd"), "seed \(seed)")
         #expect(try sum(journal.filter { $0["account"] == "LLM-CLEARING" }, "credit_usd") == settlement.payable, "seed \(seed)")

@@ -12,7 +12,7 @@ import Testing
 
 @Suite("FOCUS") struct FOCUSTests {
     /// A month with every recipe there is: usage at list price, usage without a price, calls without usage, corrections of a closed
-    /// month, everything that people book, a shared cost, and the rounding.
+    /// month, everything that people book, a shared cost, what was paid for in advance and used, in part, or not at all, and the rounding.
     private func month(_ format: StatementFormat) async throws -> [UInt8] {
         try await withDatabase { database in
             let world = ChargebackWorld(database: database)
@@ -55,6 +55,20 @@ import Testing
             split: split, name: "Shared", fromMonth: try #require(StatementMonth("2025-10")), untilMonth: nil,
             setBy: ChargebackWorld.apiKey)
         _ = try await store.createCostSplit(new, of: world.organization)
+        for (name, amount, from, until, invoice) in [
+            ("Short", "0.000100000001", "2025-10-06", "2025-10-09", nil), ("Long", "5", "2025-10-09", "2025-11-01", "INV, 7"),
+        ] as [(String, String, String, String, String?)] {
+            let commitment = try await store.createCommitment(
+                NewCommitment(
+                    id: CommitmentID(at: now), name: name, provider: "openai", amount: try #require(Amount(amount)),
+                    fromDate: try #require(CivilDate(from)), untilDate: try #require(CivilDate(until)),
+                    purchaseMonth: try #require(StatementMonth("2025-10")), invoice: invoice),
+                of: world.organization)
+            guard name == "Long" else { continue }
+            try await world.adjust(
+                try #require(Amount("0.9")), as: .unusedCommitment, feature: commitment.id.description, project: 2,
+                at: "2025-10-31T00:00:00Z", store, now: now)
+        }
     }
 
     @Test("rows follow the recipes")
@@ -97,6 +111,17 @@ import Testing
             #expect(row["CommitmentDiscountId"] == "commitment-tokens-2025" && row["ResourceId"] == "commitment-tokens-2025")
             #expect(row["CommitmentDiscountQuantity"] == "12.340000000000" && row["ListCost"] == "12.340000000000")
         }
+        // Of 333 units a hundred were paid for in advance, and what was left did not pay for one more.
+        let border = rows.filter { $0["CommitmentDiscountName"] == "Short" || $0["ContractedCost"] == "0.000233000000" }
+        #expect(border.map { $0["CommitmentDiscountStatus"] } == ["Used", "", "", "Unused"])
+        #expect(border.map { $0["BilledCost"] } == ["0.000000000000", "0.000233000000", "0.000100000001", "0.000000000000"])
+        #expect(border.map { $0["EffectiveCost"] } == ["0.000100000000", "0.000233000000", "0.000000000000", "0.000000000001"])
+        let long = rows.filter { $0["CommitmentDiscountName"] == "Long" }
+        #expect(long.compactMap { $0["EffectiveCost"] }.compactMap { Amount($0) }.reduce(.zero, +) == Amount(whole: 5))
+        #expect(try row("Commitment, Long, invoice INV, 7")["BilledCost"] == "5.000000000000")
+        #expect(try row("Unused commitment, Long")["EffectiveCost"] == "4.999923000000")
+        #expect(try row("Unused commitment charged, Long")["SubAccountName"] == "Project 2")
+        #expect(try row("Unused commitment charged to a project, Long")["EffectiveCost"] == "-0.900000000000")
         let shared = rows.filter { $0["x_SplitId"] != "" }
         #expect(shared.count == 3 && shared.filter { $0["AllocatedMethodId"] == "SPLIT-EVEN-1" }.count == 2)
         #expect(rows[0].keys.contains("ServiceProviderName") && !rows[0].keys.contains("ProviderName"))
@@ -145,6 +170,22 @@ import Testing
             unused[try #require(header.firstIndex(of: column))] = column == "ConsumedUnit" ? "Tokens" : "1.000000000000"
         }
         #expect(throws: FOCUSViolation.self) { try half.check(unused) }
+        // What was paid for in advance is not billed again, and costs as much as it says.
+        let status = try #require(header.firstIndex(of: "CommitmentDiscountStatus"))
+        let used = try #require(records.first { $0[status] == "Used" })
+        var whole = FOCUSChecker(.v12)
+        try whole.check(used)
+        #expect(throws: FOCUSViolation.self, "used and never bought") { try whole.finish(invoice: "CB-2025-10-1", payable: .zero) }
+        for (column, value) in [
+            ("BilledCost", "0.000100000000"), ("CommitmentDiscountQuantity", "0.000101000000"), ("CommitmentDiscountStatus", ""),
+            ("CommitmentDiscountId", ""), ("PricingCategory", "Standard"), ("EffectiveCost", "0.000099000000"),
+            ("ConsumedQuantity", ""), ("PricingQuantity", "0.000101000000"), ("CommitmentDiscountQuantity", ""),
+        ] {
+            var cells = used
+            cells[try #require(header.firstIndex(of: column))] = value
+            var checker = FOCUSChecker(.v12)
+            #expect(throws: FOCUSViolation.self, "\(column) = \(value)") { try checker.check(cells) }
+        }
     }
 
     /// Rules of model 1.2.0.1 in validator 2.2.1 that are wrong themselves: `InvoiceId` must be null, without a condition; and the

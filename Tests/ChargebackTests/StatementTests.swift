@@ -84,10 +84,12 @@ import Testing
 
     private func csv(_ export: StatementExport) async throws -> (records: [[String]], total: StatementTotal) {
         var bytes: [UInt8] = []
-        let (total, _) = try await export.write(try await export.plan(.csv, month: month)) { bytes += $0 }
+        let (end, _) = try await export.write(try await export.plan(.csv, month: month)) { bytes += $0 }
         let text = String(decoding: bytes, as: UTF8.self)
         // No cell of these tests holds a line break or a comma inside quotes but where they say so.
-        return (text.split(separator: "\r\n").map { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }, total)
+        return (
+            text.split(separator: "\r\n").map { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }, end.total
+        )
     }
 
     @Test("The month is the organization's, rows are grouped by the names of their time, and the total is exact")

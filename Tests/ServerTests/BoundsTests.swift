@@ -32,6 +32,11 @@ import Testing
                     "from_month": "2020-01",
                 ])
         },
+        Kind(bound: .commitments, table: "commitments") { world, _ in
+            try await world.served.owner.post(
+                "/v1/commitments",
+                ["name": "N", "provider": "p", "amount": "1", "from_date": "2030-01-01", "until_date": "2031-01-01"])
+        },
         Kind(bound: .adjustments, table: "adjustments") { world, _ in
             try await world.served.owner.post(
                 "/v1/adjustments", ["kind": "credit", "project": .string(world.project), "amount": "1", "reason": "r"])
@@ -134,6 +139,7 @@ import Testing
             case .prices: "replaced_by IS NULL AND valid_to IS NULL"
             case .adjustments: "state = 'requested'"
             case .reallocations: "decision IS NULL"
+            case .commitments: "cancelled_at IS NULL"
             case .costSplits, .exports: "true"
             }
         let own = "FROM \(table) WHERE organization_id = '\(organization.hexadecimal)'"

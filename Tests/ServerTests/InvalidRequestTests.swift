@@ -167,6 +167,13 @@ import Testing
             ]
         ),
         (.patch, "/v1/cost-splits/$split", ["until_month": "2020-03"]),
+        (
+            .post, "/v1/commitments",
+            [
+                "name": "N", "provider": "acme", "models": ["model-*"], "amount": "100.00", "from_date": "2030-01-01",
+                "until_date": "2031-01-01", "purchase_month": "2029-12", "invoice": "I",
+            ]
+        ), (.post, "/v1/commitments/$commitment/cancel", [:]),
         (.put, "/v1/journal-accounts", ["expense": "6400", "clearing": "2400", "cost_centers": ["CC-1": "6410"]]),
         (.post, "/v1/statements/2026-01/propose", [:]),
         (
@@ -363,11 +370,14 @@ struct Names: Sendable {
                 "name": "N", "source": .string(shared), "method": "even", "receivers": [["project": .string(sharing)]],
                 "from_month": "2020-01",
             ])
+        let commitment = try await world.served.owner.post(
+            "/v1/commitments",
+            ["name": "N", "provider": "acme", "amount": "1", "from_date": "2030-01-01", "until_date": "2031-01-01"])
         let export = try await world.served.owner.post(
             "/v1/exports", ["format": "csv", "first_month": "2026-02", "last_month": "2026-03"])
         try #require(export.status == 202, "\(export)")
         ids = [
-            ("$export", export.id),
+            ("$export", export.id), ("$commitment", commitment.id),
             ("$price", price.id), ("$sharing", sharing), ("$split", split.id),
             ("$second", taking), ("$reallocation", reallocation.id),
             ("$adjustment", adjustment.id), ("$denied", denied.id), ("$booked", booked.id),

@@ -18,6 +18,7 @@ import Testing
         ("/v1/budgets/{budget}/bursts", ["requested_at"], "-requested_at"), ("/v1/bursts", ["requested_at"], "-requested_at"),
         ("/v1/access-requests", ["requested_at"], "-requested_at"), ("/v1/access-grants", ["granted_at"], "-granted_at"),
         ("/v1/reallocations", ["requested_at"], "-requested_at"), ("/v1/adjustments", ["requested_at"], "-requested_at"),
+        ("/v1/commitments", ["created_at", "name", "amount"], "created_at"),
         ("/v1/cost-splits", ["created_at", "name"], "created_at"), ("/v1/endpoints", ["created_at", "name"], "created_at"),
         ("/v1/alerts", ["created_at"], "-created_at"), ("/v1/exports", ["created_at"], "-created_at"),
         ("/v1/deliveries", ["event"], "-event"), ("/v1/budgets/{users}/periods", ["period_start"], "-period_start"),
@@ -84,7 +85,8 @@ import Testing
                 ("/v1/budgets?team=\(world.team)&unit=usd", ["Search"]), ("/v1/api-keys?project=\(world.project)", ["ci"]),
                 ("/v1/api-keys?state=revoked", []), ("/v1/api-keys?name_prefix=al", ["alpha"]), ("/v1/models?provider=acme", ["model-a"]),
                 ("/v1/models?owner=platform", []), ("/v1/endpoints?kind=slack", []), ("/v1/tiers?name_prefix=st", ["Standard"]),
-                ("/v1/teams?archived=true", []),
+                ("/v1/teams?archived=true", []), ("/v1/commitments?provider=p&sort=name", ["alpha", "Ärger", "Beta", "zeta"]),
+                ("/v1/commitments?provider=q", []), ("/v1/commitments?state=cancelled", []),
             ] {
                 #expect(try await Self.texts(query, "name", world) == names, "\(query)")
             }
@@ -150,6 +152,10 @@ import Testing
         for (index, name) in (["zeta", "Beta", "alpha", "Ärger"] as [JSON]).enumerated() {
             let number = JSON.number([4, 3, 2, 9][index])
             _ = try await make("/v1/teams", ["name": name])
+            let prepaid: JSON = [
+                "name": name, "provider": "p", "amount": .string(number.text), "from_date": "2030-01-01", "until_date": "2031-01-01",
+            ]
+            _ = try await make("/v1/commitments", prepaid)
             _ = try await make("/v1/projects", ["name": name, "team": .string(world.team), "tier": .string(world.tier)])
             _ = try await make("/v1/users", ["name": name, "roles": [["role": "auditor"]]])
             _ = try await make("/v1/api-keys", ["name": name, "role": "auditor"])

@@ -111,6 +111,13 @@ import Testing
         ),
         ("GET /v1/cost-splits", "oafu", nil), ("GET /v1/cost-splits/$split", "oafu", nil),
         ("PATCH /v1/cost-splits/$split", "oaf", ["until_month": nil]),
+        ("GET /v1/statements/2026-01/commitments", "oafu", nil),
+        (
+            "POST /v1/commitments", "oaf",
+            ["name": "N", "provider": "acme", "amount": "1", "from_date": "2030-01-01", "until_date": "2031-01-01"]
+        ),
+        ("GET /v1/commitments", "oafu", nil), ("GET /v1/commitments/$commitment", "oafu", nil),
+        ("POST /v1/commitments/$commitment/cancel", "oaf", [:]),
         ("POST /v1/adjustments", "oaf", ["kind": "credit", "project": "$project", "amount": "1", "reason": "N"]),
         ("GET /v1/adjustments", "oafu", nil), ("GET /v1/adjustments/$adjustment", "oafu", nil),
         ("POST /v1/adjustments/$adjustment/approve", "oa", [:]), ("POST /v1/adjustments/$adjustment/deny", "oa", ["reason": "N"]),
@@ -360,6 +367,10 @@ private struct Place {
                 "from_month": "2020-01",
             ]
         ).id
+        let commitment = try await post(
+            "/v1/commitments",
+            ["name": "N", "provider": "acme", "amount": "1", "from_date": "2030-01-01", "until_date": "2031-01-01"]
+        ).id
         let export = try await owner.post("/v1/exports", ["format": "csv", "first_month": "2026-02", "last_month": "2026-03"])
         try #require(export.status == 202, "\(export)")
         // Ranks are the organization's: a second place in it, which is given its tier, has others.
@@ -405,6 +416,7 @@ private struct Place {
             ids: [
                 "$team": team, "$tier": tier, "$project": project, "$empty": empty, "$user": user, "$key": key, "$budget": budget,
                 "$burst": burst, "$reallocation": reallocation, "$adjustment": adjustment, "$proposal": proposal, "$split": split,
+                "$commitment": commitment,
                 "$teamBudget": teamBudget, "$endpoint": endpoint, "$delivery": delivery, "$model": model, "$price": price,
                 "$reservation": reservation, "$higher": higher, "$request": request, "$grant": grant, "$soon": soon(),
                 "$export": export.id,

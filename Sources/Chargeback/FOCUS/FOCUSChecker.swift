@@ -12,12 +12,19 @@ struct FOCUSViolation: Error, Hashable, CustomStringConvertible {
     var description: String { "FOCUS row \(row): \(rule)" }
 }
 
+/// Costs of one commitment's rows: effective but for what was bought, which is billed.
+private struct CommitmentSums: Hashable, Sendable {
+    var bought = Money.zero
+    var used = Money.zero
+    var unused = Money.zero
+}
+
 struct FOCUSChecker: Sendable {
     private let columns: [FOCUSColumn]
     private let places: [String: Int]
     private var rows = 0
     private var billed: [String: Money] = [:]
-    private var commitments: [String: (used: Money, bought: Money)] = [:]
+    private var commitments: [String: CommitmentSums] = [:]
     private var splits: [String: (cost: Money, ratio: Amount)] = [:]
 
     init(_ version: FOCUSVersion) {
@@ -37,14 +44,24 @@ struct FOCUSChecker: Sendable {
         try checkCosts(cells)
     }
 
-    /// Equality 3: an invoice's rows sum to what is paid, to the cent. Equality 4: what was bought of a commitment is used or unused.
-    /// Equality 5: what a split takes it gives, and its parts sum to 1.
-    func finish(invoice: String, payable: Money) throws(FOCUSViolation) {
+    /// Equality 3: an invoice's rows sum to what is paid, to the cent. Equality 4: what was bought of a commitment is used or unused, once
+    /// its term is over, and no more of it until then. Equality 5: what a split takes it gives, and its parts sum to 1.
+    /// - Parameter months: of the commitments that are kept here; what is known of others stands in the rows alone.
+    func finish(invoice: String, payable: Money, _ months: [CommitmentMonth] = []) throws(FOCUSViolation) {
         guard billed.allSatisfy({ $0.key == invoice }), billed[invoice] ?? .zero == payable else {
             throw FOCUSViolation(row: 0, rule: "BilledCost of \(invoice) sums to \(billed[invoice] ?? .zero), not to \(payable)")
         }
-        for (id, sums) in commitments where sums.used != sums.bought {
-            throw FOCUSViolation(row: 0, rule: "commitment \(id): used \(sums.used), bought \(sums.bought)")
+        var others = commitments
+        for month in months {
+            let sums = others.removeValue(forKey: month.record.id.description) ?? CommitmentSums()
+            let expected = CommitmentSums(bought: month.isBought ? month.record.amount : .zero, used: month.drawn, unused: month.unused)
+            let spoken = month.before + sums.used + sums.unused
+            guard sums == expected, month.isLast ? spoken == month.record.amount : spoken <= month.record.amount, spoken >= .zero else {
+                throw FOCUSViolation(row: 0, rule: "commitment \(month.record.id): \(sums) after \(month.before)")
+            }
+        }
+        for (id, sums) in others where sums.used + sums.unused != sums.bought {
+            throw FOCUSViolation(row: 0, rule: "commitment \(id): \(sums)")
         }
         for (id, sums) in splits where sums.cost != .zero || (places[FOCUSColumn.methodDetails] != nil && sums.ratio != Amount(whole: 1)) {
             throw FOCUSViolation(row: 0, rule: "split \(id): \(sums.cost) are left, parts sum to \(sums.ratio)")
@@ -82,12 +99,18 @@ struct FOCUSChecker: Sendable {
             throw violation("\(quantity) and \(unit) must be null together")
         }
         if category == "Purchase", self[cells, "ChargeFrequency"] == "Usage-Based" { throw violation("a purchase is not usage-based") }
+        let isCommitted = category == "Usage" && !self[cells, "CommitmentDiscountId"].isEmpty
+        guard isCommitted == !self[cells, "CommitmentDiscountStatus"].isEmpty,
+            isCommitted == (self[cells, "PricingCategory"] == "Committed")
+        else { throw violation("a commitment's usage has a status and the category Committed, and nothing else has") }
     }
 
     private func checkPeriods(_ cells: [String]) throws(FOCUSViolation) {
         let (start, end) = (self[cells, "ChargePeriodStart"], self[cells, "ChargePeriodEnd"])
         let (from, to) = (self[cells, "BillingPeriodStart"], self[cells, "BillingPeriodEnd"])
         guard start < end, from < to else { throw violation("a period that ends before it begins") }
+        // What is bought in advance is bought for a time to come.
+        guard self[cells, "ChargeCategory"] != "Purchase" || self[cells, "CommitmentDiscountId"].isEmpty else { return }
         // Times of one form are in the order of their texts.
         let isCorrection = self[cells, "ChargeClass"] == "Correction"
         guard isCorrection ? end <= from : start >= from && end <= to else {
@@ -118,12 +141,24 @@ struct FOCUSChecker: Sendable {
             splits[split, default: (.zero, .zero)].cost += cost
             splits[split, default: (.zero, .zero)].ratio += Self.ratio(self[cells, FOCUSColumn.methodDetails]) ?? .zero
         }
+        try checkCommitment(cells, billed: cost, effective: effective)
+    }
+
+    /// Dollars of a commitment are billed when they are bought, and a cost when they are used or go unused; as many as its quantity says.
+    private mutating func checkCommitment(_ cells: [String], billed: Money, effective: Money) throws(FOCUSViolation) {
         let commitment = self[cells, "CommitmentDiscountId"]
         guard !commitment.isEmpty else { return }
-        if self[cells, "ChargeCategory"] == "Purchase" {
-            commitments[commitment, default: (.zero, .zero)].bought += cost
+        let isBought = self[cells, "ChargeCategory"] == "Purchase"
+        let (dollars, none) = isBought ? (billed, effective) : (effective, billed)
+        guard none == .zero, amount(cells, "CommitmentDiscountQuantity") == dollars else {
+            throw violation("\(dollars) dollars of \(commitment), and \(none) besides")
+        }
+        if isBought {
+            commitments[commitment, default: CommitmentSums()].bought += dollars
+        } else if self[cells, "CommitmentDiscountStatus"] == "Used" {
+            commitments[commitment, default: CommitmentSums()].used += dollars
         } else {
-            commitments[commitment, default: (.zero, .zero)].used += effective
+            commitments[commitment, default: CommitmentSums()].unused += dollars
         }
     }
 

@@ -67,11 +67,13 @@ struct FOCUSColumn: Sendable {
         FOCUSColumn(name, kind, null: true, allowed: allowed) { row, _ in row.commitment.map(cell) ?? .null }
     }
 
-    /// A commitment is a resource itself; everything else was used by an API key.
+    /// What was bought or left unused of a commitment is about the commitment itself; everything else was used by an API key.
     private static func resource(
         _ name: String, _ used: @escaping @Sendable (StatementLine) -> String, _ promised: @escaping @Sendable (FOCUSCommitment) -> String
     ) -> FOCUSColumn {
-        FOCUSColumn(name, null: true) { row, _ in FOCUSCell(row.commitment.map(promised) ?? row.line.map(used)) }
+        FOCUSColumn(name, null: true) { row, _ in
+            FOCUSCell(row.commitment.flatMap { $0.part == .used ? nil : promised($0) } ?? row.line.map(used))
+        }
     }
 
     private static func line(_ name: String, _ kind: Kind = .text, _ cell: @escaping @Sendable (StatementLine) -> FOCUSCell) -> FOCUSColumn
@@ -133,7 +135,7 @@ struct FOCUSColumn: Sendable {
         committed("CommitmentDiscountId") { .text($0.id) },
         committed("CommitmentDiscountName") { .text($0.name) },
         committed("CommitmentDiscountQuantity", .decimal) { .decimal($0.quantity) },
-        committed("CommitmentDiscountStatus", allowed: ["Used", "Unused"]) { $0.isUnused ? .text("Unused") : .null },
+        committed("CommitmentDiscountStatus", allowed: ["Used", "Unused"]) { $0.part == .bought ? .null : .text($0.part.rawValue) },
         committed("CommitmentDiscountType") { _ in .text("Committed Spend") },
         committed("CommitmentDiscountUnit") { _ in .text("USD") },
     ]

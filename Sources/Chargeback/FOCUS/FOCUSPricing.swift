@@ -18,12 +18,12 @@ struct FOCUSPricing: Sendable {
     let details: [(String, String)]
 
     /// Usage of a kind, by the million.
-    init(_ line: StatementLine, _ meter: FOCUSMeter, list: Amount, contracted: Amount) {
+    init(_ line: StatementLine, _ meter: FOCUSMeter, list: Amount, contracted: Amount, isCommitted: Bool) {
         consumed = (line.quantity, meter.unit)
         quantity = Amount(pico: line.quantity.pico / 1_000_000)
         unit = "1000000 \(meter.unit)"
         (self.list, self.contracted) = (list, contracted)
-        category = "Standard"
+        category = isCommitted ? "Committed" : "Standard"
         sku = "\(line.provider)-\(line.model)-\(line.usageKind)"
         self.meter = meter.name
         skuPrice = line.price?.description
@@ -64,10 +64,25 @@ struct FOCUSPricing: Sendable {
 
 /// A commitment to spend, and what of it a row is about.
 struct FOCUSCommitment: Sendable {
+    enum Part: String, Sendable {
+        case bought
+        case used = "Used"
+        case unused = "Unused"
+    }
+
+    let id: String
     let name: String
     /// Dollars.
     let quantity: Amount
-    let isUnused: Bool
+    let part: Part
 
-    var id: String { "commitment-\(name)" }
+    /// One that is kept here.
+    init(_ record: CommitmentRecord, _ quantity: Amount, _ part: Part) {
+        (id, name, self.quantity, self.part) = (record.id.description, record.name, quantity, part)
+    }
+
+    /// One that is not: an adjustment names it.
+    init(named name: String, _ quantity: Amount, _ part: Part) {
+        (id, self.name, self.quantity, self.part) = ("commitment-\(name)", name, quantity, part)
+    }
 }

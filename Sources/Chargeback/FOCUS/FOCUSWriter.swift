@@ -1,5 +1,5 @@
-/// A statement as FOCUS Cost and Usage rows, those of its lines and one for the rounding. Each is checked as it is written: what breaks a rule of
-/// the specification never leaves.
+/// A statement as FOCUS Cost and Usage rows: those of its lines, of what was paid for in advance, and one for the rounding. Each is checked
+/// as it is written: what breaks a rule of the specification never leaves.
 import Budgets
 import JSON
 import Store
@@ -33,11 +33,14 @@ struct FOCUSWriter: StatementWriter {
         return csv.take()
     }
 
-    mutating func end(_ total: StatementTotal) throws -> [UInt8] {
+    mutating func end(_ end: StatementEnd) throws -> [UInt8] {
         guard let head else { preconditionFailure("an end before the head") }
-        let settlement = Settlement(of: total.cost)
+        for month in end.commitments {
+            for row in FOCUSRow.rows(of: month, in: head) { try write(row, head) }
+        }
+        let settlement = Settlement(of: end.billed)
         if settlement.rounding != .zero { try write(FOCUSRow(rounding: settlement.rounding, of: head), head) }
-        try checker.finish(invoice: head.invoice, payable: settlement.payable)
+        try checker.finish(invoice: head.invoice, payable: settlement.payable, end.commitments)
         return csv.take()
     }
 

@@ -84,9 +84,9 @@ extension Growth {
         let statement = try await StatementExport(store: store, organization: organization)
         let plan = try await statement.plan(.focus14, month: month)
         let exporting = ContinuousClock.now
-        let (total, file) = try await statement.write(plan) { _ in }
+        let (end, file) = try await statement.write(plan) { _ in }
         Terminal.say(
-            "export of \(month): \(total.requests) calls as \(file.rowCount) FOCUS rows, \(file.byteCount >> 20) MiB, in "
+            "export of \(month): \(end.total.requests) calls as \(file.rowCount) FOCUS rows, \(file.byteCount >> 20) MiB, in "
                 + "\(fixed((ContinuousClock.now - exporting) / .seconds(1), 1)) s; COPY of the entries to nowhere: "
                 + "\(fixed((copied - copying) / .seconds(1), 1)) s")
     }
