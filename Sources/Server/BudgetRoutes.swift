@@ -129,6 +129,15 @@ extension API {
         return Response(status: .noContent)
     }
 
+    @Sendable func restoreBudget(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        try fields.finish()
+        try await requireOwnBudget(exchange)
+        let budget = try await store.restoreBudget(
+            exchange.id(BudgetKind.self), of: exchange.organization, setBy: exchange.credential.apiKey)
+        return try await answer(budget, exchange)
+    }
+
     /// Every limit the budget has had, the newest first unless sorted otherwise: the first one whose period is not over, or that is for no single period, is in force.
     @Sendable func listLimits(_ exchange: Exchange) async throws -> Response {
         var query = try exchange.query()

@@ -134,28 +134,30 @@ extension API {
     // MARK: rails
 
     @Sendable func readBurstRails(_ exchange: Exchange) async throws -> Response {
-        let rails = try await store.burstRails(of: nil, in: exchange.organization)
-        return .json { rails.write(&$0) }
+        let (rails, revision) = try await store.burstRails(of: nil, in: exchange.organization)
+        return .json(revision: revision) { rails.write(&$0) }
     }
 
     @Sendable func replaceBurstRails(_ exchange: Exchange) async throws -> Response {
         var fields = try exchange.fields()
         let rails = BurstRails(&fields)
         try fields.finish()
-        try await store.setBurstRails(rails, of: nil, in: exchange.organization)
-        return .json { rails.write(&$0) }
+        let revision = try await store.setBurstRails(
+            rails, of: nil, in: exchange.organization, ifRevision: exchange.expectedRevision())
+        return .json(revision: revision) { rails.write(&$0) }
     }
 
     @Sendable func readBudgetBurstRails(_ exchange: Exchange) async throws -> Response {
-        let rails = try await store.burstRails(of: exchange.id(BudgetKind.self), in: exchange.organization)
-        return .json { rails.write(&$0) }
+        let (rails, revision) = try await store.burstRails(of: exchange.id(BudgetKind.self), in: exchange.organization)
+        return .json(revision: revision) { rails.write(&$0) }
     }
 
     @Sendable func replaceBudgetBurstRails(_ exchange: Exchange) async throws -> Response {
         var fields = try exchange.fields()
         let rails = BurstRails(&fields)
         try fields.finish()
-        try await store.setBurstRails(rails, of: exchange.id(BudgetKind.self), in: exchange.organization)
-        return .json { rails.write(&$0) }
+        let revision = try await store.setBurstRails(
+            rails, of: exchange.id(BudgetKind.self), in: exchange.organization, ifRevision: exchange.expectedRevision())
+        return .json(revision: revision) { rails.write(&$0) }
     }
 }

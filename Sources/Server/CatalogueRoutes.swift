@@ -70,6 +70,13 @@ extension API {
         return Response(status: .noContent)
     }
 
+    @Sendable func restoreModel(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        try fields.finish()
+        let model = try await store.restoreModel(exchange.id(ModelKind.self), of: exchange.organization)
+        return .json(revision: model.revision) { model.write(&$0) }
+    }
+
     @Sendable func createPrice(_ exchange: Exchange) async throws -> Response {
         var fields = try exchange.fields()
         let model = fields.require("model", .text(1...200))

@@ -69,6 +69,13 @@ extension API {
         return Response(status: .noContent)
     }
 
+    @Sendable func restoreEndpoint(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        try fields.finish()
+        let endpoint = try await store.restoreEndpoint(exchange.id(EndpointKind.self), of: exchange.organization)
+        return .json(revision: endpoint.revision) { endpoint.write(&$0) }
+    }
+
     /// Sends an event of type `endpoint.test` there. What came of it stands among the deliveries.
     @Sendable func testEndpoint(_ exchange: Exchange) async throws -> Response {
         var fields = try exchange.fields()

@@ -41,7 +41,7 @@ extension Problem {
                 faults: [FieldFault(pointer: "/tier", code: .missing, detail: "is required: the organization has no default_tier")])
         case .alreadyAllowed: self.init(.alreadyAllowed, "The project's tier has it already.")
         case .alreadyDecided(let state): self.init(.alreadyDecided, "It is \(state).")
-        case .tooMany(let what, let bound): self.init(.limitReached, "There may be \(bound) \(what). Archive what is no longer needed.")
+        case .tooMany(let what, let bound, let cure): self.init(.limitReached, "There may be \(bound) \(what). \(cure)")
         case .emailTaken: self.init(.emailTaken, "Another user who is not archived has this address.")
         case .rankTaken: self.init(.rankTaken, "Another tier has this rank.")
         case .unknownReference(let pointer):

@@ -40,6 +40,7 @@ let routes: [Route] = [
     Route(.get, "/v1/models/{id}", .needs(.readCatalogue), API.readModel),
     Route(.patch, "/v1/models/{id}", .needs(.changeCatalogue), API.changeModel),
     Route(.delete, "/v1/models/{id}", .needs(.changeCatalogue), API.archiveModel),
+    Route(.post, "/v1/models/{id}/restore", .needs(.changeCatalogue), API.restoreModel),
     Route(.post, "/v1/prices", .needs(.changeCatalogue), API.createPrice),
     Route(.get, "/v1/prices", .needs(.readCatalogue), API.listPrices),
     Route(.get, "/v1/prices/{id}", .needs(.readCatalogue), API.readPrice),
@@ -53,6 +54,7 @@ let routes: [Route] = [
     Route(.get, "/v1/tiers/{id}", .needs(.readCatalogue), API.readTier),
     Route(.patch, "/v1/tiers/{id}", .needs(.changeOrganization), API.changeTier),
     Route(.delete, "/v1/tiers/{id}", .needs(.changeOrganization), API.archiveTier),
+    Route(.post, "/v1/tiers/{id}/restore", .needs(.changeOrganization), API.restoreTier),
 
     Route(.post, "/v1/access-requests", .needs(.requestAccess), API.createAccessRequest),
     Route(.get, "/v1/access-requests", .needs(.readAccess), API.listAccessRequests),
@@ -70,6 +72,7 @@ let routes: [Route] = [
     Route(.get, "/v1/budgets/{id}", .needs(.readStructure), API.readBudget),
     Route(.patch, "/v1/budgets/{id}", .needs(.changeBudgets), API.changeBudget),
     Route(.delete, "/v1/budgets/{id}", .needs(.changeBudgets), API.archiveBudget),
+    Route(.post, "/v1/budgets/{id}/restore", .needs(.changeBudgets), API.restoreBudget),
     Route(.get, "/v1/budgets/{id}/limits", .needs(.readStructure), API.listLimits),
     Route(.get, "/v1/budgets/{id}/periods", .needs(.readSpend), API.listPeriods),
 
@@ -111,6 +114,7 @@ let routes: [Route] = [
     Route(.get, "/v1/endpoints/{id}", .needs(.readEndpoints), API.readEndpoint),
     Route(.patch, "/v1/endpoints/{id}", .needs(.changeEndpoints), API.changeEndpoint),
     Route(.delete, "/v1/endpoints/{id}", .needs(.changeEndpoints), API.archiveEndpoint),
+    Route(.post, "/v1/endpoints/{id}/restore", .needs(.changeEndpoints), API.restoreEndpoint),
     Route(.post, "/v1/endpoints/{id}/test", .needs(.changeEndpoints), API.testEndpoint),
     Route(.post, "/v1/endpoints/{id}/rotate-secret", .needs(.changeEndpoints), API.rotateEndpointSecret),
     Route(.post, "/v1/endpoints/{id}/recover", .needs(.changeEndpoints), API.recoverEndpoint),

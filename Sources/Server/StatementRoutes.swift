@@ -33,8 +33,10 @@ extension API {
     }
 
     @Sendable func readJournalAccounts(_ exchange: Exchange) async throws -> Response {
+        // In this order: whoever reads across a change and then writes is told so.
+        let revision = try await store.journalAccountsRevision(of: exchange.organization)
         let accounts = try await store.journalAccounts(of: exchange.organization)
-        return .json { accounts.write(&$0) }
+        return .json(revision: revision) { accounts.write(&$0) }
     }
 
     /// They stand in journals of months that are closed from now on.
@@ -44,8 +46,9 @@ extension API {
             expense: fields.require("expense", .text(1...100)), clearing: fields.require("clearing", .text(1...100)),
             costCenters: fields.optional("cost_centers", .accounts) ?? [:])
         try fields.finish()
-        try await store.setJournalAccounts(accounts, of: exchange.organization)
-        return .json { accounts.write(&$0) }
+        let revision = try await store.setJournalAccounts(
+            accounts, of: exchange.organization, ifRevision: exchange.expectedRevision())
+        return .json(revision: revision) { accounts.write(&$0) }
     }
 }
 

@@ -7,8 +7,8 @@ import Store
 
 extension API {
     @Sendable func readTagPolicy(_ exchange: Exchange) async throws -> Response {
-        let policy = try await store.tagPolicy(of: exchange.organization)
-        return .json { policy.write(&$0) }
+        let (policy, revision) = try await store.tagPolicy(of: exchange.organization)
+        return .json(revision: revision) { policy.write(&$0) }
     }
 
     @Sendable func replaceTagPolicy(_ exchange: Exchange) async throws -> Response {
@@ -18,8 +18,8 @@ extension API {
         if Set(rules.compactMap { $0?.tag }).count < rules.count { fields.fault("tags", .invalidValue, "must name each tag once") }
         try fields.finish()
         let policy = TagPolicy(rules: rules.compactMap(\.self), isBlocking: enforcement == .block)
-        try await store.setTagPolicy(policy, of: exchange.organization)
-        return .json { policy.write(&$0) }
+        let revision = try await store.setTagPolicy(policy, of: exchange.organization, ifRevision: exchange.expectedRevision())
+        return .json(revision: revision) { policy.write(&$0) }
     }
 }
 

@@ -80,6 +80,14 @@ extension API {
             exchange.id(TierKind.self), of: exchange.organization, ifRevision: exchange.expectedRevision())
         return Response(status: .noContent)
     }
+
+    @Sendable func restoreTier(_ exchange: Exchange) async throws -> Response {
+        var fields = try exchange.fields()
+        try fields.finish()
+        let tier = try await store.restoreTier(
+            exchange.id(TierKind.self), of: exchange.organization, setBy: exchange.credential.apiKey)
+        return .json(revision: tier.revision) { tier.write(&$0) }
+    }
 }
 
 extension TierRecord {

@@ -116,7 +116,8 @@ extension Store {
             WHERE organization_id = \(organization) AND project_id = \(new.project) AND decision IS NULL AND ends_at > \(new.at)
             """)
         guard try pending.rows[0].decode(as: Int.self) < NewAccessRequest.mostPending else {
-            throw AdminRefusal.tooMany("undecided access requests of a project", NewAccessRequest.mostPending)
+            throw AdminRefusal.tooMany(
+                "undecided access requests of a project", NewAccessRequest.mostPending, cure: "Decide or withdraw those that wait.")
         }
     }
 

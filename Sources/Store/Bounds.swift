@@ -7,9 +7,9 @@ enum Bound: String, CaseIterable {
     case teams, projects, users, tiers, budgets, endpoints, models
     /// Neither revoked nor expired.
     case apiKeys = "API keys"
-    /// Those of the past included.
+    /// In force, or to come.
     case costSplits = "cost splits"
-    /// Those of the past included, those taken back not.
+    /// Of terms that are not over, and not taken back.
     case commitments
     /// In force, or to come.
     case prices = "prices in force"
@@ -31,11 +31,24 @@ enum Bound: String, CaseIterable {
         }
     }
 
-    /// Refuses one more when there are as many as may be. Where the organization's fence is held, two cannot pass at once; elsewhere a few
-    /// more do no harm.
-    func requireRoom(in organization: OrganizationID, _ connection: isolated PostgresConnection) throws {
+    /// How one makes room.
+    private var cure: String {
+        switch self {
+        case .teams, .projects, .users, .tiers, .budgets, .endpoints, .models: "Archive what is no longer needed."
+        case .apiKeys, .accessGrants: "Revoke what is no longer needed."
+        case .costSplits: "Let those end that no longer hold."
+        case .commitments: "They end with their terms; cancel those that no closed month has."
+        case .prices: "Prices end with their model: archive models that are no longer called."
+        case .adjustments, .reallocations: "Approve or deny those that wait."
+        case .exports: "Cancel what is no longer needed, or wait until files expire."
+        }
+    }
+
+    /// Refuses more than there may be. Where the organization's fence is held, two cannot pass at once; elsewhere a few more do no harm.
+    /// - Parameter more: how many are about to be made.
+    func requireRoom(for more: Int = 1, in organization: OrganizationID, _ connection: isolated PostgresConnection) throws {
         let count = try connection.query(count(organization, upTo: most)).rows[0].decode(as: Int.self)
-        guard count < most else { throw AdminRefusal.tooMany(rawValue, most) }
+        guard count + more <= most else { throw AdminRefusal.tooMany(rawValue, most, cure: cure) }
     }
 
     private func count(_ id: OrganizationID, upTo most: Int) -> Query {
@@ -55,9 +68,15 @@ enum Bound: String, CaseIterable {
         case .models:
             "SELECT count(*) FROM (SELECT FROM models WHERE organization_id = \(id) AND archived_at IS NULL LIMIT \(most)) AS counted"
         case .costSplits:
-            "SELECT count(*) FROM (SELECT FROM cost_splits WHERE organization_id = \(id) LIMIT \(most)) AS counted"
+            """
+            SELECT count(*) FROM (SELECT FROM cost_splits WHERE organization_id = \(id)
+                AND (until_month IS NULL OR until_month > to_char(now(), 'YYYY-MM')) LIMIT \(most)) AS counted
+            """
         case .commitments:
-            "SELECT count(*) FROM (SELECT FROM commitments WHERE organization_id = \(id) AND cancelled_at IS NULL LIMIT \(most)) AS counted"
+            """
+            SELECT count(*) FROM (SELECT FROM commitments WHERE organization_id = \(id) AND cancelled_at IS NULL AND until_date > now()
+                LIMIT \(most)) AS counted
+            """
         case .prices:
             """
             SELECT count(*) FROM (SELECT FROM prices WHERE organization_id = \(id) AND replaced_by IS NULL

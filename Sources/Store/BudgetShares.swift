@@ -47,16 +47,11 @@ extension Store {
             guard whole.share == nil, whole.tier == nil else {
                 throw AdminRefusal.inUse("Only a budget with an amount of its own has shares.")
             }
-            let given = try connection.query(
-                """
-                SELECT coalesce(sum(share_percent), 0), (SELECT key FROM jsonb_object_keys(\(share.match)) AS key
-                        WHERE \(whole.match) ? key LIMIT 1)
-                FROM budgets WHERE organization_id = \(organization) AND share_of = \(share.of) AND archived_at IS NULL
-                """)
-            let (percents, twice) = try given.rows[0].decode(as: (Amount, String?).self)
-            let left = Amount(whole: 100) - percents
+            let left = try Store.percentLeft(of: share.of, in: organization, connection)
             guard share.percent <= left else { throw ShareRefusal.tooMuch(left: left) }
-            if let twice { throw ShareRefusal.matchTwice(twice) }
+            let both = try connection.query(
+                "SELECT key FROM jsonb_object_keys(\(share.match)) AS key WHERE \(whole.match) ? key LIMIT 1")
+            if let twice = try both.rows.first?.decode(as: String.self) { throw ShareRefusal.matchTwice(twice) }
             try connection.query(
                 """
                 INSERT INTO budgets
@@ -70,6 +65,18 @@ extension Store {
             try connection.query(Store.limit(of: share.id, in: organization, setBy: setBy))
             return try Store.budget(share.id, of: organization, connection)
         }
+    }
+
+    /// What the living shares of a budget leave of it.
+    static func percentLeft(
+        of whole: BudgetID, in organization: OrganizationID, _ connection: isolated PostgresConnection
+    ) throws -> Amount {
+        let given = try connection.query(
+            """
+            SELECT coalesce(sum(share_percent), 0) FROM budgets
+            WHERE organization_id = \(organization) AND share_of = \(whole) AND archived_at IS NULL
+            """)
+        return Amount(whole: 100) - (try given.rows[0].decode(as: Amount.self))
     }
 
     /// Lets the shares follow: each whose amount changes gets a new limit version.

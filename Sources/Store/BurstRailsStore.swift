@@ -4,30 +4,48 @@ import JSON
 import Postgres
 
 extension Store {
-    /// The rails of a budget, or with nil those of the organization; in their own words, without what comes from elsewhere.
-    public func burstRails(of budget: BudgetID?, in organization: OrganizationID) async throws -> BurstRails {
-        try await read { connection in try Store.burstRails(of: budget, in: organization, connection) }
+    /// The rails of a budget, or with nil those of the organization, in their own words, without what comes from elsewhere; and the
+    /// revision of what they belong to.
+    public func burstRails(of budget: BudgetID?, in organization: OrganizationID) async throws -> (BurstRails, revision: Int64) {
+        try await read { connection in
+            let revision = try Store.revision(of: budget, in: organization, connection).revision
+            return (try Store.burstRails(of: budget, in: organization, connection), revision)
+        }
     }
 
-    /// Replaces them.
-    public func setBurstRails(_ rails: BurstRails, of budget: BudgetID?, in organization: OrganizationID) async throws {
+    /// Replaces them, and returns the new revision of what they belong to.
+    public func setBurstRails(
+        _ rails: BurstRails, of budget: BudgetID?, in organization: OrganizationID, ifRevision: Int64?
+    ) async throws -> Int64 {
         try await transaction { connection in
-            let result =
-                if let budget {
-                    try connection.query(
-                        """
-                        UPDATE budgets SET burst_rails = \(rails.column), revision = revision + 1
-                        WHERE organization_id = \(organization) AND id = \(budget) RETURNING 1
-                        """)
-                } else {
-                    try connection.query(
-                        """
-                        UPDATE organizations SET burst_rails = \(rails.column), revision = revision + 1
-                        WHERE organization_id = \(organization) RETURNING 1
-                        """)
-                }
-            if result.rows.isEmpty { throw AdminRefusal.notFound }
+            let (revision, archivedAt) = try Store.revision(of: budget, in: organization, isLocked: true, connection)
+            try Store.check(revision: revision, archivedAt: archivedAt, against: ifRevision)
+            if let budget {
+                try connection.query(
+                    """
+                    UPDATE budgets SET burst_rails = \(rails.column), revision = revision + 1
+                    WHERE organization_id = \(organization) AND id = \(budget)
+                    """)
+            } else {
+                try connection.query(
+                    """
+                    UPDATE organizations SET burst_rails = \(rails.column), revision = revision + 1
+                    WHERE organization_id = \(organization)
+                    """)
+            }
+            return revision + 1
         }
+    }
+
+    /// Of the budget or organization that rails belong to.
+    private static func revision(
+        of budget: BudgetID?, in organization: OrganizationID, isLocked: Bool = false, _ connection: isolated PostgresConnection
+    ) throws -> (revision: Int64, archivedAt: Instant?) {
+        // All other changes of either hold the fence.
+        if isLocked { try connection.query("SELECT organization_id FROM fences WHERE organization_id = \(organization) FOR UPDATE") }
+        guard let budget else { return (try Store.organization(organization, connection).revision, nil) }
+        let record = try Store.budget(budget, of: organization, connection)
+        return (record.revision, record.archivedAt)
     }
 
     static func burstRails(

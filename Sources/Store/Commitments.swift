@@ -156,7 +156,7 @@ enum Commitments {
         return try CommitmentRecord(row)
     }
 
-    /// Bounded (`Bound.commitments`), but for those taken back.
+    /// Those of the past included: few, as each was paid for by somebody.
     static func all(_ organization: OrganizationID, _ connection: isolated PostgresConnection) throws -> [CommitmentRecord] {
         try connection.query(
             """

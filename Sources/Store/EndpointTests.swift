@@ -9,11 +9,7 @@ extension Store {
         _ id: EndpointID, of organization: OrganizationID, event: EventID, delivery: DeliveryID, at instant: Instant
     ) async throws -> DeliveryID {
         try await transaction { connection in
-            let endpoint = try connection.query(
-                """
-                SELECT id FROM endpoints WHERE organization_id = \(organization) AND id = \(id) AND archived_at IS NULL
-                """)
-            guard !endpoint.rows.isEmpty else { throw AdminRefusal.notFound }
+            guard try Store.endpoint(id, of: organization, connection).archivedAt == nil else { throw AdminRefusal.archived }
             let test = NewEvent(
                 .endpointTest, severity: .info, title: "Test", summary: "This endpoint can be reached. No budget is concerned.",
                 id: event, at: instant)

@@ -158,6 +158,21 @@ extension Store {
         }
     }
 
+    /// Brings an archived endpoint back as it was; a living one stays as it is. What it missed is sent when asked for (`recoverEndpoint`).
+    public func restoreEndpoint(_ id: EndpointID, of organization: OrganizationID) async throws -> EndpointRecord {
+        try await transaction { connection in
+            let endpoint = try Store.lockEndpoint(id, of: organization, connection)
+            guard endpoint.archivedAt != nil else { return endpoint }
+            try Bound.endpoints.requireRoom(in: organization, connection)
+            try connection.query(
+                """
+                UPDATE endpoints SET archived_at = NULL, revision = revision + 1
+                WHERE organization_id = \(organization) AND id = \(id)
+                """)
+            return try Store.endpoint(id, of: organization, connection)
+        }
+    }
+
     static func endpoint(
         _ id: EndpointID, of organization: OrganizationID, _ connection: isolated PostgresConnection
     ) throws -> EndpointRecord {

@@ -52,16 +52,37 @@ extension Store {
         try await read { connection in try Store.journalAccounts(of: organization, connection) }
     }
 
-    public func setJournalAccounts(_ accounts: JournalAccounts, of organization: OrganizationID) async throws {
-        _ = try await transaction { connection in
+    /// Of the accounts: 0 until somebody sets some.
+    public func journalAccountsRevision(of organization: OrganizationID) async throws -> Int64 {
+        try await read { connection in try Store.journalAccountsRevision(of: organization, connection) }
+    }
+
+    /// Replaces them, and returns their new revision.
+    public func setJournalAccounts(
+        _ accounts: JournalAccounts, of organization: OrganizationID, ifRevision: Int64?
+    ) async throws -> Int64 {
+        try await transaction { connection in
+            // No decision of the engine rests on them: the fence is held, so that two changes follow each other, and not raised.
+            try connection.query("SELECT organization_id FROM fences WHERE organization_id = \(organization) FOR UPDATE")
+            let revision = try Store.journalAccountsRevision(of: organization, connection)
+            try Store.check(revision: revision, archivedAt: nil, against: ifRevision)
             try connection.query(
                 """
-                INSERT INTO journal_accounts (organization_id, expense, clearing, cost_centers)
-                VALUES (\(organization), \(accounts.expense), \(accounts.clearing), \(accounts.centers))
+                INSERT INTO journal_accounts (organization_id, expense, clearing, cost_centers, revision)
+                VALUES (\(organization), \(accounts.expense), \(accounts.clearing), \(accounts.centers), \(revision + 1))
                 ON CONFLICT (organization_id) DO UPDATE
-                SET expense = EXCLUDED.expense, clearing = EXCLUDED.clearing, cost_centers = EXCLUDED.cost_centers
+                SET expense = EXCLUDED.expense, clearing = EXCLUDED.clearing, cost_centers = EXCLUDED.cost_centers,
+                    revision = EXCLUDED.revision
                 """)
+            return revision + 1
         }
+    }
+
+    private static func journalAccountsRevision(
+        of organization: OrganizationID, _ connection: isolated PostgresConnection
+    ) throws -> Int64 {
+        let rows = try connection.query("SELECT revision FROM journal_accounts WHERE organization_id = \(organization)").rows
+        return try rows.first?.decode(as: Int64.self) ?? 0
     }
 
     static func journalAccounts(of organization: OrganizationID, _ connection: isolated PostgresConnection) throws -> JournalAccounts {

@@ -53,7 +53,8 @@ public struct Migration: Sendable, Equatable {
         Migration(version: 22, name: "0022_cost_splits", sql: text(PackageResources._022_cost_splits_sql)),
         Migration(version: 23, name: "0023_exports", sql: text(PackageResources._023_exports_sql)),
         Migration(version: 24, name: "0024_charge_kinds", sql: text(PackageResources._024_charge_kinds_sql)),
-        Migration(version: 25, name: "0025_commitments", sql: text(PackageResources._025_commitments_sql)),
+        Migration(version: 25, name: "0025_policy_revisions", sql: text(PackageResources._025_policy_revisions_sql)),
+        Migration(version: 26, name: "0026_commitments", sql: text(PackageResources._026_commitments_sql)),
     ]
 
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

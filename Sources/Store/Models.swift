@@ -31,7 +31,7 @@ extension Store {
         aliases: [String] = [], deprecatedAt: Instant? = nil
     ) async throws -> ModelRecord {
         try await configureCatalogue(of: organization) { connection in
-            try Store.checkAliases(aliases, of: id, in: organization, connection)
+            try Store.requireFree([name] + aliases, for: id, in: organization, connection)
             try Bound.models.requireRoom(in: organization, connection)
             let result = try connection.query(
                 """
@@ -91,7 +91,7 @@ extension Store {
             var model = try Store.ownModel(id, of: organization, connection)
             try Store.check(revision: model.revision, archivedAt: model.archivedAt, against: ifRevision)
             try change(&model)
-            try Store.checkAliases(model.aliases, of: id, in: organization, connection)
+            try Store.requireFree(model.aliases, for: id, in: organization, connection)
             let result = try connection.query(
                 """
                 UPDATE models
@@ -125,15 +125,30 @@ extension Store {
         }
     }
 
-    /// A name means one model: no alias is another's.
-    private static func checkAliases(
-        _ aliases: [String], of id: ModelID, in organization: OrganizationID, _ connection: isolated PostgresConnection
+    /// Brings an archived model back; a living one stays as it is. Its prices ended when it was archived: it needs new ones.
+    public func restoreModel(_ id: ModelID, of organization: OrganizationID) async throws -> ModelRecord {
+        try await configureCatalogue(of: organization) { connection in
+            let model = try Store.ownModel(id, of: organization, connection)
+            guard model.archivedAt != nil else { return model }
+            try Store.requireFree([model.name] + model.aliases, for: id, in: organization, connection)
+            try Bound.models.requireRoom(in: organization, connection)
+            try connection.query(
+                """
+                UPDATE models SET archived_at = NULL, revision = revision + 1 WHERE organization_id = \(organization) AND id = \(id)
+                """)
+            return try Store.ownModel(id, of: organization, connection)
+        }
+    }
+
+    /// A name means one model: nothing it goes by is another's name or alias.
+    private static func requireFree(
+        _ names: [String], for id: ModelID, in organization: OrganizationID, _ connection: isolated PostgresConnection
     ) throws {
         let taken = try connection.query(
             """
             SELECT 1::bigint FROM models
             WHERE organization_id = \(organization) AND id <> \(id) AND archived_at IS NULL
-              AND (aliases && \(aliases) OR name = ANY (\(aliases))) LIMIT 1
+              AND (aliases && \(names) OR name = ANY (\(names))) LIMIT 1
             """)
         guard taken.rows.isEmpty else { throw AdminRefusal.nameTaken }
     }

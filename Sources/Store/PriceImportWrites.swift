@@ -10,7 +10,7 @@ extension PostgresConnection {
     /// The platform's fence is locked first, so that imports and other changes of the catalogue follow each other; the organizations'
     /// are raised last, in the order of their ids, so that decisions wait as shortly as possible and nothing deadlocks.
     /// - Parameter at: when changed rates end and new ones begin.
-    /// - Throws: `PostgresError`; then nothing was written.
+    /// - Throws: `PostgresError`, or `AdminRefusal.tooMany`; then nothing was written.
     public func importPrices(
         _ list: PriceList, at instant: Instant, accepting accepted: Set<String> = [], dryRun: Bool = false
     ) throws -> PriceChanges {
@@ -21,6 +21,8 @@ extension PostgresConnection {
             if dryRun { return changes }
             try connection.pipeline(PriceProposals.propose(changes.heldBack, of: .platform, at: instant, from: instant))
             if changes.isEmpty { return changes }
+            try Bound.models.requireRoom(for: changes.newModels.count, in: .platform, connection)
+            try Bound.prices.requireRoom(for: changes.newRates.count, in: .platform, connection)
             try connection.pipeline(PriceImports.write(changes, to: .platform, at: instant) + PriceImports.raiseAllConfigurations)
             return changes
         }
@@ -33,7 +35,7 @@ extension Store {
     /// - Parameters:
     ///   - instant: when the prices come into force; may be past.
     ///   - dryRun: only says what would change.
-    /// - Throws: `ContractFault` for a line that names nothing.
+    /// - Throws: `ContractFault` for a line that names nothing; `AdminRefusal.tooMany`.
     public func importContract(
         _ lines: [ContractLine], of organization: OrganizationID, source: String, validFrom instant: Instant, at now: Instant,
         accepting accepted: Set<String> = [], dryRun: Bool = false
@@ -50,6 +52,7 @@ extension Store {
             let current = PricesInForce(models: models, rates: agreed.rates, list: amounts)
             let changes = PriceChanges(from: current, to: list, at: instant, accepting: accepted)
             if dryRun { return changes }
+            try Bound.prices.requireRoom(for: changes.newRates.count, in: organization, connection)
             try connection.pipeline(PriceProposals.propose(changes.heldBack, of: organization, at: now, from: instant))
             try connection.pipeline(PriceImports.write(changes, to: organization, at: instant))
             return changes

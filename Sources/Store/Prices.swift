@@ -70,14 +70,14 @@ extension Store {
     /// Appends a price; the one of the same model, kind, service tier and context band that is still open ends where it begins.
     public func createPrice(_ price: NewPrice, of organization: OrganizationID) async throws -> PriceRecord {
         try await configureCatalogue(of: organization) { connection in
-            try Bound.prices.requireRoom(in: organization, connection)
-            return try Store.insertPrice(price, of: organization, connection)
+            try Store.insertPrice(price, of: organization, connection)
         }
     }
 
     static func insertPrice(
         _ price: NewPrice, of organization: OrganizationID, _ connection: isolated PostgresConnection
     ) throws -> PriceRecord {
+        try Bound.prices.requireRoom(in: organization, connection)
         let model = try connection.query(
             """
             SELECT 1::bigint FROM models

@@ -132,8 +132,8 @@ public enum AdminRefusal: Error, Hashable, Sendable {
     case alreadyAllowed
     /// Somebody was first: `approved`, `denied`, `withdrawn` or `expired`.
     case alreadyDecided(String)
-    /// A bound on how many there may be (law 11).
-    case tooMany(String, Int)
+    /// A bound on how many there may be (law 11), and what makes room.
+    case tooMany(String, Int, cure: String)
     /// The body's field at this pointer names something that cannot be taken for this; the text says what could.
     case unfit(pointer: String, String)
     /// So much is neither spent nor held, and less than what was to be taken.

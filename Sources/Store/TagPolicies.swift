@@ -4,23 +4,35 @@ import JSON
 import Postgres
 
 extension Store {
-    public func tagPolicy(of organization: OrganizationID) async throws -> TagPolicy {
+    /// The policy and its revision: 0 until somebody sets one.
+    public func tagPolicy(of organization: OrganizationID) async throws -> (TagPolicy, revision: Int64) {
         try await read { connection in
+            // In this order: whoever reads across a change and then writes is told so.
+            let revision = try Store.tagPolicyRevision(of: organization, connection)
             let rows = try connection.query(TagPolicy.query(organization)).rows
-            return try rows.first.map { try TagPolicy($0) } ?? TagPolicy()
+            return (try rows.first.map { try TagPolicy($0) } ?? TagPolicy(), revision)
         }
     }
 
-    /// Replaces it.
-    public func setTagPolicy(_ policy: TagPolicy, of organization: OrganizationID) async throws {
-        _ = try await configure(organization) { connection in
+    /// Replaces it, and returns its new revision.
+    public func setTagPolicy(_ policy: TagPolicy, of organization: OrganizationID, ifRevision: Int64?) async throws -> Int64 {
+        try await configure(organization) { connection in
+            let revision = try Store.tagPolicyRevision(of: organization, connection)
+            try Store.check(revision: revision, archivedAt: nil, against: ifRevision)
             try connection.query(
                 """
-                INSERT INTO tag_policies (organization_id, rules, is_blocking)
-                VALUES (\(organization), \(policy.column), \(policy.isBlocking))
-                ON CONFLICT (organization_id) DO UPDATE SET rules = EXCLUDED.rules, is_blocking = EXCLUDED.is_blocking
+                INSERT INTO tag_policies (organization_id, rules, is_blocking, revision)
+                VALUES (\(organization), \(policy.column), \(policy.isBlocking), \(revision + 1))
+                ON CONFLICT (organization_id) DO UPDATE
+                SET rules = EXCLUDED.rules, is_blocking = EXCLUDED.is_blocking, revision = EXCLUDED.revision
                 """)
+            return revision + 1
         }
+    }
+
+    private static func tagPolicyRevision(of organization: OrganizationID, _ connection: isolated PostgresConnection) throws -> Int64 {
+        let rows = try connection.query("SELECT revision FROM tag_policies WHERE organization_id = \(organization)").rows
+        return try rows.first?.decode(as: Int64.self) ?? 0
     }
 }
 

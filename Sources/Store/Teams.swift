@@ -95,11 +95,12 @@ extension Store {
     /// Brings an archived team back; a living one stays as it is.
     public func restoreTeam(_ id: TeamID, of organization: OrganizationID) async throws -> TeamRecord {
         try await configure(organization) { connection in
+            let team = try Store.team(id, of: organization, connection)
+            guard team.archivedAt != nil else { return team }
             try Bound.teams.requireRoom(in: organization, connection)
             try connection.query(
                 """
-                UPDATE teams SET archived_at = NULL, revision = revision + 1
-                WHERE organization_id = \(organization) AND id = \(id) AND archived_at IS NOT NULL
+                UPDATE teams SET archived_at = NULL, revision = revision + 1 WHERE organization_id = \(organization) AND id = \(id)
                 """)
             return try Store.team(id, of: organization, connection)
         }

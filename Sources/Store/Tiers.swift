@@ -140,6 +140,21 @@ extension Store {
         }
     }
 
+    /// Brings an archived tier back, with its cap on requests; a living one stays as it is. Its name and its rank must be free.
+    public func restoreTier(_ id: TierID, of organization: OrganizationID, setBy: APIKeyID) async throws -> TierRecord {
+        try await configure(organization) { connection in
+            let tier = try Store.tier(id, of: organization, connection)
+            guard tier.archivedAt != nil else { return tier }
+            try Bound.tiers.requireRoom(in: organization, connection)
+            try connection.query(
+                """
+                UPDATE tiers SET archived_at = NULL, revision = revision + 1 WHERE organization_id = \(organization) AND id = \(id)
+                """)
+            try Store.keepCap(of: tier, in: organization, setBy: setBy, connection)
+            return try Store.tier(id, of: organization, connection)
+        }
+    }
+
     /// The lowest rank first.
     static func livingTiers(of organization: OrganizationID, _ connection: isolated PostgresConnection) throws -> [TierRecord] {
         let result = try connection.query(

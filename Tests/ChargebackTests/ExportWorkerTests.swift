@@ -222,7 +222,8 @@ import Testing
             for _ in 1...20 { try await ask(world, store) }
             let figures = try await store.openFigures()
             #expect(figures.waitingExports == 20 && figures.oldestExportMicroseconds != nil)
-            await #expect(throws: AdminRefusal.tooMany("exports", 20)) { try await ask(world, store) }
+            let cure = "Cancel what is no longer needed, or wait until files expire."
+            await #expect(throws: AdminRefusal.tooMany("exports", 20, cure: cure)) { try await ask(world, store) }
         }
     }
 

@@ -141,49 +141,6 @@ import Testing
             #expect(try await served.owner.delete("/v1/tiers/\(shop.world.tier)").code == "in_use")
         }
     }
-
-    @Test("a user who was put away comes back with their roles, and under an address that is still free; their keys do not")
-    func restoreUser() async throws {
-        try await withServer { served in
-            let world = try await World.make(served)
-            let owner = served.owner
-            let kim: JSON = ["name": "Kim", "email": "kim@acme.example", "roles": [["role": "lead", "team": .string(world.team)]]]
-            let user = try await owner.post("/v1/users", kim)
-            let key = try await owner.post("/v1/api-keys", ["name": "k", "user": .string(user.id)]).body["secret"]?.string
-            #expect(try await owner.delete("/v1/users/\(user.id)").status == 204)
-            let back = try await owner.post("/v1/users/\(user.id)/restore")
-            #expect(back.status == 200 && back.body["archived_at"] == .null && back.body["roles"] == user.body["roles"], "\(back)")
-            #expect(try await served.caller(key).get("/v1/teams").status == 401)
-            let again = try await owner.post("/v1/users/\(user.id)/restore")
-            #expect(again.body["revision"] == back.body["revision"], "nothing to do: \(again)")
-            #expect(try await owner.delete("/v1/users/\(user.id)").status == 204)
-            #expect(try await owner.post("/v1/users", kim).status == 201)
-            #expect(try await owner.post("/v1/users/\(user.id)/restore").code == "email_taken")
-            let boss = try await owner.post("/v1/users", ["name": "Boss", "roles": [["role": "owner"]]])
-            #expect(try await owner.delete("/v1/users/\(boss.id)").status == 204)
-            let admin = try await owner.post("/v1/api-keys", ["name": "admin", "role": "admin"]).body["secret"]?.string
-            #expect(try await served.caller(admin).post("/v1/users/\(boss.id)/restore").status == 403, "above an admin")
-        }
-    }
-
-    @Test("what was archived comes back, under a name that is still free")
-    func restore() async throws {
-        try await withServer { served in
-            let world = try await World.make(served)
-            let owner = served.owner
-            #expect(try await owner.delete("/v1/projects/\(world.project)").status == 204)
-            #expect(try await owner.delete("/v1/teams/\(world.team)").status == 204)
-            #expect(try await owner.post("/v1/projects/\(world.project)/restore").code == "in_use")
-            #expect(try await owner.post("/v1/teams/\(world.team)/restore").body["archived_at"] == .null)
-            #expect(try await owner.post("/v1/projects/\(world.project)/restore").body["archived_at"] == .null)
-            #expect(try await world.reserve("r").status == 401, "its keys stay revoked")
-            #expect(try await owner.delete("/v1/projects/\(world.project)").status == 204)
-            let taker = try await owner.post(
-                "/v1/projects", ["name": "Ranker", "team": .string(world.team), "tier": .string(world.tier)])
-            #expect(taker.status == 201)
-            #expect(try await owner.post("/v1/projects/\(world.project)/restore").code == "name_taken")
-        }
-    }
 }
 
 /// A world with a higher tier that has one model more, a lead and a member.

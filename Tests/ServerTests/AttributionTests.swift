@@ -28,7 +28,7 @@ import Testing
                 ["tag": "project-id", "project": true], ["tag": "customer", "values": ["acme*", "globex"]],
                 ["tag": "a/b", "required": false, "values": ["x"]],
             ]
-            let made = try await served.owner.send(.put, "/v1/tag-policy", JSON.object([("enforcement", "block"), ("tags", rules)]).bytes)
+            let made = try await served.owner.put("/v1/tag-policy", ["enforcement": "block", "tags": rules])
             #expect(made.status == 200 && made.body["tags"]?[1]?["values"] == ["acme*", "globex"], "\(made)")
             #expect(try await served.owner.get("/v1/tag-policy").text == made.text)
             let refused = try await reserve("r1", ["project-id": "nobody", "a/b": "y"])
@@ -39,7 +39,7 @@ import Testing
             #expect(try await reserve("r1", ["project-id": "Ranker", "customer": "acme-eu"]).status == 201)
             #expect(try await reserve("r2", ["project-id": .string(world.project), "customer": "globex", "a/b": "x"]).status == 201)
             #expect(try await world.caller.get("/v1/allowance?model=model-a").body["allowed"] == true, "a question has no tags")
-            #expect(try await served.owner.send(.put, "/v1/tag-policy", JSON.object([("tags", rules)]).bytes).body["enforcement"] == "warn")
+            #expect(try await served.owner.put("/v1/tag-policy", ["tags": rules]).body["enforcement"] == "warn")
             #expect(try await reserve("r3", [:]).status == 201)
         }
     }
@@ -48,8 +48,8 @@ import Testing
     func unattributed() async throws {
         try await withServer { served in
             let world = try await World.make(served)
-            let put = try await served.owner.send(
-                .put, "/v1/tag-policy", JSON.object([("enforcement", "block"), ("tags", [["tag": "customer"]])]).bytes)
+            let put = try await served.owner.put(
+                "/v1/tag-policy", ["enforcement": "block", "tags": [["tag": "customer"]]])
             #expect(put.status == 200)
             let events = [event("tagged", ["customer": "acme"]), event("untagged", nil), event("empty", [:])]
             let booked = try await world.caller.post("/v1/usage", ["events": .array(events)])

@@ -112,6 +112,58 @@ import Testing
         }
     }
 
+    @Test("neither a contract nor an approved proposal goes past the bound on prices, and a restored thing not past its own")
+    func detours() async throws {
+        try await withServer { served in
+            let world = try await World.make(served)
+            let connection = try await PostgresConnection.connect(served.database, logger: testLogger)
+            try await connection.script("SET session_replication_role = replica; SET statement_timeout = 0")
+            let organization = try #require(OrganizationID(try await served.owner.get("/v1/organization").id))
+            let platform = served.caller(served.operatorKey)
+            _ = try await platform.post("/v1/models", ["name": "listed", "provider": "acme"])
+            for kind in ["input", "output"] {
+                _ = try await platform.post("/v1/prices", ["model": "listed", "usage_kind": .string(kind), "amount_per_million": "1"])
+            }
+            func agree(_ kind: JSON, _ amount: JSON, dryRun: JSON = false) async throws -> Caller.Answer {
+                let line: JSON = ["model": "listed", "usage_kind": kind, "amount_per_million": amount]
+                return try await served.owner.post("/v1/contracted-prices", ["lines": [line], "source": "s", "dry_run": dryRun])
+            }
+            #expect(try await agree("input", "100").body["held_back"] == 1)
+            let archived = try await served.owner.post("/v1/tiers", ["name": "T", "rank": 999, "models": ["x"], "max_output_tokens": 1])
+            #expect(try await served.owner.delete("/v1/tiers/\(archived.id)").status == 204)
+            for kind in Self.kinds where [.prices, .tiers].contains(kind.bound) {
+                try await fill(kind, of: organization, world, connection)
+            }
+
+            let proposal = try #require(try await served.owner.get("/v1/price-proposals").body["data"]?[0]?["id"]?.string)
+            let refused = [
+                try await agree("output", "1.1"), try await served.owner.post("/v1/price-proposals/\(proposal)/approve"),
+                try await served.owner.post("/v1/tiers/\(archived.id)/restore"),
+            ]
+            for answer in refused { #expect(answer.status == 409 && answer.code == "limit_reached", "\(answer)") }
+            #expect(try await agree("output", "1.1", dryRun: true).status == 200)
+            await connection.close()
+        }
+    }
+
+    @Test("of a project there are as many undecided access requests as is said")
+    func accessRequests() async throws {
+        try await withServer { served in
+            let world = try await World.make(served)
+            let member = try await served.owner.post("/v1/api-keys", ["name": "m", "role": "member", "team": .string(world.team)])
+            let asking = served.caller(member.body["secret"]?.string)
+            _ = try await served.owner.post("/v1/models", ["name": "special", "provider": "p"])
+            let wish: JSON = ["project": .string(world.project), "model": "special", "reason": "r", "ends_at": Self.end]
+            for _ in 0..<NewAccessRequest.mostPending {
+                let answer = try await asking.post("/v1/access-requests", wish)
+                try #require(answer.status == 201, "\(answer)")
+            }
+            let refused = try await asking.post("/v1/access-requests", wish)
+            #expect(refused.status == 409 && refused.code == "limit_reached", "\(refused)")
+            #expect(refused.body["detail"]?.string?.hasSuffix("Decide or withdraw those that wait.") == true, "\(refused)")
+        }
+    }
+
     /// Makes as many as may be, and asks for one more.
     private func fill(
         _ kind: Kind, of organization: OrganizationID, _ world: World, _ connection: PostgresConnection
@@ -140,7 +192,8 @@ import Testing
             case .adjustments: "state = 'requested'"
             case .reallocations: "decision IS NULL"
             case .commitments: "cancelled_at IS NULL"
-            case .costSplits, .exports: "true"
+            case .costSplits: "until_month IS NULL"
+            case .exports: "true"
             }
         let own = "FROM \(table) WHERE organization_id = '\(organization.hexadecimal)'"
         let unique = ["'id', md5(n || t.id::text)::uuid", kind.unique].filter { !$0.isEmpty }.joined(separator: ", ")

@@ -90,7 +90,7 @@ import Testing
             let budget = try await world.budget("100")
             let bursts = "/v1/budgets/\(budget)/bursts"
             func own(_ rails: JSON) async throws {
-                #expect(try await served.owner.send(.put, "/v1/burst-rails", rails.bytes).status == 200)
+                #expect(try await served.owner.put("/v1/burst-rails", rails).status == 200)
             }
             func ask(_ body: JSON) async throws -> String? { try await people.member.post(bursts, body).code }
 
@@ -105,8 +105,7 @@ import Testing
             #expect(try await ask(burst("5")) == "too_many_open_bursts")
             try await own(["largest_per_quarter": 1])
             #expect(try await ask(burst("5")) == "too_many_bursts_in_quarter")
-            let ownRails = try await served.owner.send(
-                .put, "/v1/budgets/\(budget)/burst-rails", Array(#"{"largest_per_quarter":2}"#.utf8))
+            let ownRails = try await served.owner.put("/v1/budgets/\(budget)/burst-rails", ["largest_per_quarter": 2])
             #expect(ownRails.status == 200, "\(ownRails)")
             let second = try await people.member.post(bursts, burst("5"))
             #expect(second.status == 201, "the budget's own rail: \(second)")

@@ -123,7 +123,7 @@ import Testing
             if route.path.contains("{") { least.insert("404") }
             if operation?["requestBody"] != nil { least.formUnion(["400", "413", "415", "422"]) }
             if route.isChange { least.insert("409") }
-            if route.method == .patch || route.method == .delete { least.formUnion(["412", "428"]) }
+            if [.patch, .put, .delete].contains(route.method) { least.formUnion(["412", "428"]) }
             #expect(least.isSubset(of: responses.keys), "\(route.method) \(route.path): \(least.subtracting(responses.keys))")
             for (status, response) in responses {
                 let response = contract.resolved(response as? [String: Any] ?? [:])

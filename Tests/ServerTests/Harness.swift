@@ -134,6 +134,9 @@ struct Caller: Sendable {
     func patch(_ path: String, _ body: JSON, ifMatch: String? = "*") async throws -> Answer {
         try await send(.patch, path, body.bytes, headers: ifMatch.map { [.ifMatch: $0] } ?? [:])
     }
+    func put(_ path: String, _ body: JSON, ifMatch: String? = "*") async throws -> Answer {
+        try await send(.put, path, body.bytes, headers: ifMatch.map { [.ifMatch: $0] } ?? [:])
+    }
     func delete(_ path: String, ifMatch: String? = "*") async throws -> Answer {
         try await send(.delete, path, headers: ifMatch.map { [.ifMatch: $0] } ?? [:])
     }

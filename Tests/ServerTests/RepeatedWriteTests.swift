@@ -88,6 +88,30 @@ import Testing
         }
     }
 
+    @Test("what is replaced whole is replaced only by who has seen it")
+    func replacing() async throws {
+        try await withServer { served in
+            let world = try await World.make(served)
+            let budget = try await world.budget("5")
+            let bodies: [(String, JSON)] = [
+                ("/v1/tag-policy", ["tags": []]), ("/v1/journal-accounts", ["expense": "1", "clearing": "2"]), ("/v1/burst-rails", [:]),
+                ("/v1/budgets/\(budget)/burst-rails", [:]),
+            ]
+            for (path, body) in bodies {
+                let seen = try #require(try await served.owner.get(path).headers[.eTag])
+                #expect(try await served.owner.put(path, body, ifMatch: nil).code == "precondition_required", "\(path)")
+                #expect(try await served.owner.put(path, body, ifMatch: "\"99\"").code == "revision_mismatch", "\(path)")
+                let first = try await served.owner.put(path, body, ifMatch: seen)
+                let second = try await served.owner.put(path, body, ifMatch: seen)
+                #expect(first.status == 200 && second.status == 412, "\(path): \(first) \(second)")
+                #expect(try await served.owner.get(path).headers[.eTag] == first.headers[.eTag], "\(path)")
+                #expect(try await served.owner.put(path, body).status == 200, "any revision will do: \(path)")
+            }
+            #expect(try await served.owner.delete("/v1/budgets/\(budget)").status == 204)
+            #expect(try await served.owner.put("/v1/budgets/\(budget)/burst-rails", [:]).code == "archived")
+        }
+    }
+
     private func post(_ caller: Caller, _ path: String, _ body: JSON, key: String) async throws -> Caller.Answer {
         try await caller.send(.post, path, body.bytes, headers: [Exchange.idempotencyKey: key])
     }
