@@ -62,7 +62,7 @@ struct RollUpTests {
                                 let asked = StatementSpan(start: span.start, end: try #require(span.end))
                                 let sum = Sum()
                                 let source = StatementSource(organization: world.organization, span: asked, zone: zone)
-                                let total = try await store.statementLines(of: source) { await sum.add($0) }
+                                let total = try await store.statementLines(of: source) { await sum.add($0) }.total
                                 let found = await sum.total
                                 #expect(found == total, "seed \(seed)")
                             }
