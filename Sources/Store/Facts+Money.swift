@@ -152,35 +152,4 @@ extension Fact {
             """
         },
     ]
-    static let months: [Fact] = [
-        Fact(name: "closed_is_ledger", law: 5, meaning: "A closed month's statement is the sum of its frozen lines and of its entries") {
-            organization in
-            """
-            SELECT count(*) OVER (), format('%s closed with %s in %s calls, lines %s in %s calls, entries %s in %s calls', s.month, s.cost,
-                                            s.calls, l.cost, l.calls, b.cost, b.calls)
-            FROM statements AS s
-            CROSS JOIN LATERAL (
-                SELECT coalesce(sum(cost), 0) AS cost, coalesce(sum(calls), 0)::bigint AS calls FROM statement_lines
-                WHERE organization_id = s.organization_id AND statement_id = s.id AND edition = s.edition) AS l
-            CROSS JOIN LATERAL (
-                SELECT coalesce(sum(cost), 0) AS cost, count(*) FILTER (WHERE kind = 'usage') AS calls FROM ledger_entries
-                WHERE organization_id = s.organization_id AND occurred_at >= s.starts_at AND occurred_at < s.ends_at) AS b
-            WHERE s.organization_id = \(organization) AND s.state = 'closed'
-                  AND ((s.cost, s.calls) IS DISTINCT FROM (l.cost, l.calls)
-                       OR (s.cost, s.calls) IS DISTINCT FROM (b.cost, b.calls)
-                          AND s.starts_at >= coalesce((SELECT max(starts_at) + interval '1 month' FROM detached_months), '-infinity'))
-            LIMIT 5
-            """
-        },
-        Fact(name: "splits_cancel", law: 5, meaning: "What a rule takes from a shared cost's source it gives to others, to the last digit")
-        {
-            organization in
-            """
-            SELECT count(*) OVER (), format('statement %s, edition %s, split %s: %s are left, parts sum to %s', statement_id, edition, split_id,
-                                            sum(cost), sum(split_ratio))
-            FROM statement_lines WHERE organization_id = \(organization) AND split_id IS NOT NULL
-            GROUP BY statement_id, edition, split_id HAVING sum(cost) <> 0 OR sum(split_ratio) IS DISTINCT FROM 1 LIMIT 5
-            """
-        },
-    ]
 }

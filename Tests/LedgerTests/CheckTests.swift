@@ -86,6 +86,20 @@ struct CheckTests {
                    1, gen_random_uuid(), 1 FROM attributions
             """
         ),
+        (
+            "commitments_are_drawn",
+            """
+            ALTER TABLE commitment_draws DISABLE TRIGGER keep_frozen_lines;
+            INSERT INTO commitments (organization_id, id, name, provider, models, amount, from_date, until_date, purchase_month)
+            SELECT organization_id, md5('')::uuid, 'N', 'p', '{}', 1, '2020-01-01', '2020-02-01', '2020-01' FROM fences;
+            INSERT INTO statements (organization_id, id, month, starts_at, ends_at, state, edition, closing_at, closing_by, closing_version,
+                                    organization_name, accounts, closed_at, calls, cost, lines, content_sha256)
+            SELECT organization_id, md5('')::uuid, '2020-01', '2020-01-01', '2020-02-01', 'closed', 1, now(), 'a', 1, 'Org', '{}', now(), 0,
+                   0, 0, sha256('') FROM fences;
+            INSERT INTO commitment_draws (organization_id, statement_id, edition, commitment_id, starts_at, ends_at, drawn_before, drawn, charged)
+            SELECT organization_id, id, 1, id, starts_at, ends_at, 0, 1.000000000001, 0 FROM statements
+            """
+        ),
         ("event_has_deliveries", "DELETE FROM deliveries"),
         ("deliveries_move", "UPDATE deliveries SET next_attempt_at = now() - interval '11 minutes'"),
         ("deliveries_move", "UPDATE deliveries SET state = 'sending', lease_until = now() - interval '11 minutes'"),
