@@ -42,6 +42,12 @@ final class Program {
         return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
     }
 
+    /// The most memory it has had at a time, in bytes.
+    func peakMemory() throws -> Int64 {
+        let status = try String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8)
+        return try #require(status.firstMatch(of: /VmHWM:\s*(\d+) kB/).flatMap { Int64($0.1) }) << 10
+    }
+
     func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
     /// Waits for it to end. Returns its exit status, or the signal that ended it. What it logged goes into the test's log; and nothing that
