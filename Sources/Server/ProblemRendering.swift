@@ -30,7 +30,7 @@ extension Problem {
     init(refused refusal: AdminRefusal) {
         switch refusal {
         case .notFound: self.init(.notFound)
-        case .archived: self.init(.archived, "It is archived or revoked and can no longer change.")
+        case .archived: self.init(.archived, "It, or what it is about, is archived or revoked and can no longer change.")
         case .revisionMismatch(let current): self.init(.revisionMismatch, "Its revision is now \(current).")
         case .nameTaken: self.init(.nameTaken, "Another one that is not archived has this name.")
         case .requestInFlight: self.init(.requestInFlight, "A request with this Idempotency-Key is under way: ask again when it has ended.")
@@ -47,7 +47,9 @@ extension Problem {
         case .unknownReference(let pointer):
             self = .invalid(
                 "A field refers to something that does not exist.", status: 422,
-                faults: [FieldFault(pointer: pointer, code: .unknownReference, detail: "does not exist in this organization")])
+                faults: [
+                    FieldFault(pointer: pointer, code: .unknownReference, detail: "does not exist in this organization, or is archived")
+                ])
         case .unfit(let pointer, let cure):
             self = .invalid(
                 "Faulty: \(pointer).", status: 422, faults: [FieldFault(pointer: pointer, code: .invalidValue, detail: cure)])

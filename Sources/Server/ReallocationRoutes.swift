@@ -80,7 +80,7 @@ extension API {
         return try await end(.denied, exchange, reason) { request, requester in
             guard credential.mayDecide(requestOf: requester, rank: request.requesterRank, on: request.givingTeam),
                 credential.isAdministrator || Store.looksAfter(credential.rank(on: request.givingTeam), request.givingTeam)
-            else { throw Problem(.forbidden, "The giving side or an administrator denies it, and never the requester.") }
+            else { throw Problem(.forbidden, "Who denies must stand above the requester, on the giving side or as an administrator.") }
         }
     }
 

@@ -173,11 +173,11 @@ extension Store {
             let key = try Store.apiKey(id, of: organization, connection)
             try allowed(key)
             if key.revokedAt != nil { return key }
-            try connection.query(
-                """
+            let revocation: Query = """
                 UPDATE api_keys SET revoked_at = now(), revision = revision + 1
                 WHERE organization_id = \(organization) AND id = \(id)
-                """)
+                """
+            try Store.change([revocation], keepingAnOwnerOf: organization, connection)
             return try Store.apiKey(id, of: organization, connection)
         }
     }

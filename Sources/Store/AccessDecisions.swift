@@ -78,9 +78,20 @@ extension Store {
             let request = try Store.accessRequest(id, of: organization, at: now, connection)
             try check(request, try Store.speaker(request.requestedBy, of: organization, connection))
             guard request.state == "pending" else { throw AdminRefusal.alreadyDecided(request.state) }
+            if decision == .approve { try Store.requireLiving(request, of: organization, connection) }
             try Store.decide(decision, on: id, of: organization, by: decider, reason: reason, at: now, connection)
             return try Store.accessRequest(id, of: organization, at: now, connection)
         }
+    }
+
+    /// A grant on what is archived would come into force by itself once that is restored.
+    private static func requireLiving(
+        _ request: AccessRequestRecord, of organization: OrganizationID, _ connection: isolated PostgresConnection
+    ) throws {
+        let isGone = try project(request.project, of: organization, connection).archivedAt != nil
+        let isTierGone =
+            if case .tier(let id) = request.subject { try tier(id, of: organization, connection).archivedAt != nil } else { false }
+        if isGone || isTierGone { throw AdminRefusal.archived }
     }
 
     private static func decide(

@@ -58,6 +58,7 @@ extension Store {
             try check(before, requester, try Store.effectiveBurstRails(of: budget, in: organization, connection))
             let open = decision == .revoke ? ["scheduled", "active", "exhausted"] : ["requested"]
             guard open.contains(before.state) else { throw AdminRefusal.burst(.notOpen(state: before.state), unit: before.unit) }
+            guard decision != .approve || budget.archivedAt == nil else { throw AdminRefusal.archived }
             try connection.query(
                 """
                 UPDATE bursts

@@ -68,11 +68,11 @@ extension Store {
             let before = Set(user.roles)
             try change(&user)
             try Store.requireTeams(of: user.roles.filter { !before.contains($0) }, of: organization, connection)
-            try connection.query(
-                """
+            let update: Query = """
                 UPDATE users SET name = \(user.name), email = \(user.email), roles = \(user.roles.column), revision = revision + 1
                 WHERE organization_id = \(organization) AND id = \(id)
-                """)
+                """
+            try Store.change([update], keepingAnOwnerOf: organization, connection)
             return try Store.user(id, of: organization, connection)
         }
     }
@@ -85,16 +85,17 @@ extension Store {
             let user = try Store.user(id, of: organization, connection)
             try Store.check(revision: user.revision, archivedAt: user.archivedAt, against: ifRevision)
             try allowed(user)
-            try connection.query(
+            let archiving: [Query] = [
                 """
                 UPDATE users SET archived_at = now(), revision = revision + 1
                 WHERE organization_id = \(organization) AND id = \(id)
-                """)
-            try connection.query(
+                """,
                 """
                 UPDATE api_keys SET revoked_at = now(), revision = revision + 1
                 WHERE organization_id = \(organization) AND user_id = \(id) AND revoked_at IS NULL
-                """)
+                """,
+            ]
+            try Store.change(archiving, keepingAnOwnerOf: organization, connection)
         }
     }
 

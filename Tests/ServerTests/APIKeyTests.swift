@@ -11,6 +11,27 @@ import Testing
 @testable import Server
 
 @Suite(.serialized) struct APIKeyTests {
+    @Test("the last key of an owner can be rotated, but neither revoked nor taken away with its user or their role")
+    func lastOwner() async throws {
+        try await withServer { served in
+            let first = try #require(try await served.owner.get("/v1/api-keys").body["data"]?[0]?["id"]?.string)
+            let refused = try await served.owner.post("/v1/api-keys/\(first)/revoke")
+            #expect(refused.status == 409 && refused.code == "in_use", "\(refused)")
+            let user = try await served.owner.post("/v1/users", ["name": "Boss", "roles": [["role": "owner"]]])
+            #expect(try await served.owner.post("/v1/api-keys/\(first)/revoke").code == "in_use", "a user without a key is no help")
+            let own: JSON = ["name": "boss", "user": .string(user.id)]
+            let boss = served.caller(try await served.owner.post("/v1/api-keys", own).body["secret"]?.string)
+            #expect(try await boss.post("/v1/api-keys/\(first)/revoke").status == 200)
+            #expect(try await boss.patch("/v1/users/\(user.id)", ["roles": [["role": "admin"]]]).code == "in_use")
+            #expect(try await boss.delete("/v1/users/\(user.id)").code == "in_use")
+            let limited: JSON = ["name": "limited", "role": "owner", "scopes": ["spend:read"]]
+            #expect(try await boss.post("/v1/api-keys", limited).status == 201)
+            #expect(try await boss.delete("/v1/users/\(user.id)").code == "in_use", "a key for one thing only is no help")
+            #expect(try await boss.post("/v1/api-keys", ["name": "second", "role": "owner"]).status == 201)
+            #expect(try await boss.delete("/v1/users/\(user.id)").status == 204)
+        }
+    }
+
     @Test("hashes of keys are of a type that is compared in constant time, in the database by an index")
     func constantTime() {
         // An array of bytes would stop at the first one that differs.

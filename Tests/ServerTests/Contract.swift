@@ -1,4 +1,4 @@
-/// `openapi/bursar.yaml` as tests read it.
+/// `openapi/bursar.yaml` as tests read it. `Schema.swift` holds values to what it says.
 import Foundation
 import HTTPTypes
 import JSON
@@ -51,6 +51,23 @@ struct Contract {
         }
     }
 
+    /// The media types of each answer that is made: how they are described, by operation.
+    var successes: [(operation: String, type: String, media: [String: Any])] {
+        methods.flatMap { path, method, operation in
+            (operation["responses"] as? [String: Any] ?? [:]).filter { $0.key.hasPrefix("2") }.flatMap { status, response in
+                let content = resolved(response as? [String: Any] ?? [:])["content"] as? [String: Any] ?? [:]
+                return content.map { ("\(method.uppercased()) \(path) \(status)", $0.key, $0.value as? [String: Any] ?? [:]) }
+            }
+        }
+    }
+
+    /// What a media type has for examples: its own, or those of its schema.
+    func examples(_ media: [String: Any]) -> [JSON] {
+        let named = (media["examples"] as? [String: [String: Any]])?.values.compactMap { $0["value"] }
+        let own = named ?? media["example"].map { [$0] }
+        return (own ?? resolved(media["schema"] as? [String: Any] ?? [:])["examples"] as? [Any] ?? []).compactMap(JSON.init(yaml:))
+    }
+
     var parameters: [(operation: String, parameter: [String: Any])] {
         methods.flatMap { path, method, operation in
             (operation["parameters"] as? [[String: Any]] ?? []).map { ("\(method.uppercased()) \(path)", resolved($0)) }
@@ -96,68 +113,4 @@ struct Contract {
         let reference = at("paths", path, method.rawValue.lowercased(), "requestBody", "content", "application/json", "schema", "$ref")
         return (reference as? String).flatMap { at($0.dropFirst(2).split(separator: "/").map(String.init)) as? [String: Any] }
     }
-
-    /// Where a value is not what a schema says; of JSON Schema what this document uses of events.
-    func misfits(_ value: JSON, _ schema: [String: Any], at pointer: String = "") -> [String] {
-        let schema = resolved(schema)
-        var faults: [String] = []
-        for part in schema["allOf"] as? [[String: Any]] ?? [] { faults += misfits(value, part, at: pointer) }
-        if let parts = schema["anyOf"] as? [[String: Any]], parts.allSatisfy({ !misfits(value, $0).isEmpty }) {
-            faults.append("\(pointer): none of \(parts.count)")
-        }
-        let types = (schema["type"] as? [String]) ?? (schema["type"] as? String).map { [$0] } ?? []
-        if !types.isEmpty, !types.contains(where: { Contract.isOf($0, value) }) { faults.append("\(pointer): no \(types)") }
-        if let words = schema["enum"] as? [String], let text = value.string, !words.contains(text) { faults.append("\(pointer): \(text)") }
-        if let pattern = (schema["pattern"] as? String).flatMap({ try? Regex($0) }), let text = value.string,
-            (try? pattern.firstMatch(in: text)) == nil
-        {
-            faults.append("\(pointer): \(text)")
-        }
-        for (index, element) in (value.array ?? []).enumerated() {
-            faults += misfits(element, schema["items"] as? [String: Any] ?? [:], at: "\(pointer)/\(index)")
-        }
-        guard let members = value.object else { return faults }
-        let properties = schema["properties"] as? [String: [String: Any]] ?? [:]
-        let others = schema["additionalProperties"] as? [String: Any]
-        for name in schema["required"] as? [String] ?? [] where members[name] == nil { faults.append("\(pointer)/\(name): missing") }
-        for member in members {
-            if let part = properties[member.name] ?? others { faults += misfits(member.value, part, at: "\(pointer)/\(member.name)") }
-            let isClosed = schema["additionalProperties"] as? Bool == false
-            if isClosed, properties[member.name] == nil { faults.append("\(pointer)/\(member.name): unknown") }
-        }
-        return faults
-    }
-
-    private static func isOf(_ type: String, _ value: JSON) -> Bool {
-        switch type {
-        case "string": value.string != nil
-        case "integer": value.int64 != nil
-        case "array": value.array != nil
-        case "object": value.object != nil
-        case "boolean": value == .bool(true) || value == .bool(false)
-        case "null": value == .null
-        default: true
-        }
-    }
-}
-
-/// Which statuses the document tells of, by operation. Every test that talks to a server holds its answers to it (`Caller.send`).
-enum DeclaredStatuses {
-    /// Whether such an answer is in the document. What no operation stands behind is not its matter.
-    static func allow(_ status: Int, _ method: HTTPRequest.Method, _ path: String) -> Bool {
-        let segments = path.prefix { $0 != "?" }.split(separator: "/")
-        let operation = operations.first { operation in
-            operation.method == method.rawValue && operation.segments.count == segments.count
-                && zip(operation.segments, segments).allSatisfy { $0.hasPrefix("{") || $0 == $1 }
-        }
-        return operation?.statuses.contains(status) ?? true
-    }
-
-    private static let operations: [(method: String, segments: [Substring], statuses: Set<Int>)] = {
-        guard let contract = try? Contract() else { return [] }
-        return routes.map { route in
-            let responses = contract.at("paths", route.path, route.method.rawValue.lowercased(), "responses") as? [String: Any]
-            return (route.method.rawValue, route.path.split(separator: "/"), Set((responses ?? [:]).keys.compactMap { Int($0) }))
-        }
-    }()
 }

@@ -135,6 +135,57 @@ import Testing
         }
     }
 
+    @Test("every answer has an example, and each is as its schema says; without a member, or with one more, it would not be")
+    func answersHaveExamples() throws {
+        let contract = try Contract()
+        for (operation, type, media) in contract.successes where type != "application/zip" {
+            let examples = contract.examples(media)
+            #expect(!examples.isEmpty, "\(operation) \(type)")
+            let schema = try #require(media["schema"] as? [String: Any])
+            guard type == "application/json", schema["$ref"] != nil else { continue }
+            for example in examples {
+                let faults = contract.misfits(example, schema, isClosed: true)
+                #expect(faults == [], "\(operation)")
+                var other = try #require(example.object)
+                other["undocumented"] = 1
+                #expect(!contract.misfits(.object(other), schema, isClosed: true).isEmpty, "\(operation)")
+                for name in contract.resolved(schema)["required"] as? [String] ?? [] {
+                    var other = try #require(example.object)
+                    other[name] = nil
+                    #expect(!contract.misfits(.object(other), schema, isClosed: true).isEmpty, "\(operation) without \(name)")
+                }
+            }
+        }
+    }
+
+    @Test("each code has an example of its problem where its status stands, and it is the problem that we write")
+    func problemsHaveExamples() throws {
+        let contract = try Contract()
+        let responses = try #require(contract.at("components", "responses") as? [String: [String: Any]])
+        var shown: [String: Set<ProblemCode>] = [:]
+        for (name, response) in responses {
+            let content = response["content"] as? [String: [String: Any]]
+            for example in content?["application/problem+json"].map(contract.examples) ?? [] {
+                let code = try #require(example["code"]?.string.flatMap(ProblemCode.init))
+                shown[name, default: []].insert(code)
+                var problem = Problem(code, example["detail"]?.string)
+                problem.status = name == "badRequest" ? 400 : code.status
+                #expect(example["title"]?.string == code.title && example["status"]?.int64 == Int64(problem.status), "\(example)")
+                #expect(example["type"]?.string == "https://bursar.dev/problems/\(code.rawValue)")
+                #expect(contract.misfits(example, ["$ref": "#/components/schemas/Problem"], isClosed: true) == [], "\(code)")
+            }
+        }
+        #expect(shown.values.reduce(into: Set()) { $0.formUnion($1) } == Set(ProblemCode.allCases))
+        for route in routes {
+            let responses = contract.at("paths", route.path, route.method.rawValue.lowercased(), "responses") as? [String: [String: Any]]
+            for (status, response) in responses ?? [:] {
+                guard let reference = response["$ref"] as? String, let name = reference.split(separator: "/").last else { continue }
+                let codes = try #require(shown[String(name)], "\(name)")
+                #expect(codes.allSatisfy { "\($0.status)" == status || status == "400" }, "\(route.path) \(status): \(codes)")
+            }
+        }
+    }
+
     @Test("what makes a thing links to what can be done with it")
     func links() throws {
         let contract = try Contract()

@@ -148,7 +148,8 @@ import Testing
 
     @Test("with weeks of history it knows the month and when a budget ends")
     func history() async throws {
-        try await withServer { served in
+        // The server's own check may find roll-ups without their ledger, and says so in the log.
+        try await withServer(expectsFaults: true) { served in
             let world = try await World.make(served)
             #expect(try await served.owner.patch("/v1/organization", ["time_zone": "UTC"]).status == 200)
             let budget = try await world.budget("1000000", period: "total")

@@ -167,6 +167,33 @@ import Testing
         }
     }
 
+    @Test("nothing is granted on what was archived since it was asked for; it can be denied")
+    func decidingTooLate() async throws {
+        try await withServer { served in
+            let world = try await World.make(served)
+            let owner = served.owner
+            let tier = try await owner.post(
+                "/v1/tiers", ["name": "Higher", "rank": 5, "models": ["f"], "max_output_tokens": 9, "approval": "team_lead"])
+            let member = try await owner.post("/v1/api-keys", ["name": "m", "role": "member", "team": .string(world.team)])
+            let asking = served.caller(member.body["secret"]?.string)
+            let budget = try await world.budget("5")
+            let ends = JSON.string(Instant.now().adding(seconds: 3600).rfc3339)
+            let wish: JSON = ["project": .string(world.project), "tier": .string(tier.id), "reason": "r", "ends_at": ends]
+            let access = try await asking.post("/v1/access-requests", wish)
+            let second = try await asking.post("/v1/access-requests", wish)
+            let burst = try await asking.post("/v1/budgets/\(budget)/bursts", ["amount": "1", "reason": "r", "ends_at": ends])
+            #expect(try await owner.delete("/v1/tiers/\(tier.id)").status == 204)
+            #expect(try await owner.delete("/v1/budgets/\(budget)").status == 204)
+            #expect(try await owner.post("/v1/access-requests/\(access.id)/approve").code == "archived")
+            #expect(try await owner.post("/v1/bursts/\(burst.id)/approve").code == "archived")
+            #expect(try await owner.post("/v1/bursts/\(burst.id)/deny", ["reason": "r"]).status == 200)
+            #expect(try await owner.post("/v1/access-requests/\(second.id)/deny", ["reason": "r"]).status == 200)
+            _ = try await owner.post("/v1/tiers/\(tier.id)/restore")
+            #expect(try await owner.delete("/v1/projects/\(world.project)").status == 204)
+            #expect(try await owner.post("/v1/access-requests/\(access.id)/approve").code == "archived")
+        }
+    }
+
     @Test("an endpoint comes back with its secret and its settings, and is told what it missed when that is asked for")
     func restoreEndpoint() async throws {
         try await withServer { served in

@@ -17,7 +17,7 @@ struct SetupTests {
     static let everything = """
         organization: {name: Zürich 検索 🚀, time_zone: Asia/Tokyo, default_tier: "Standard: all"}
         models:
-          - {name: own/model, provider: us, max_output_tokens: 8192}
+          - {name: own/model, provider: us, max_output_tokens: 8192, aliases: [own/latest, "no"], deprecated_at: 2099-01-01T00:00:00Z}
         tiers:
           - {name: "Standard: all", rank: 1, models: [gpt-4o-mini, "claude-*"], approval: none, max_output_tokens: 4096}
           - {name: "# Premium", rank: 2, models: ["*"], approval: organization_admin, max_output_tokens: 8192, max_input_tokens: 100000,
@@ -180,6 +180,23 @@ struct SetupTests {
             let calm = try await place.organization()
             try await calm.apply(Self.everything)
             #expect(try await organization.dump() == calm.dump())
+        }
+    }
+
+    @Test("A share follows its budget, and is none of the file's business")
+    func shares() async throws {
+        try await withPlace { place in
+            let organization = try await place.organization()
+            func file(_ amount: Int) -> String { "budgets: [{name: all, unit: usd, period: month, amount: \(amount)}]" }
+            try await organization.apply(file(500))
+            let all = try #require(try await organization.api.list("/v1/budgets")[0]["id"]?.string)
+            let share: JSON = ["name": "chat", "percent": "40", "match": ["features": ["chat"]]]
+            _ = try await organization.api.write(.post, "/v1/budgets/\(all)/shares", share)
+            #expect(try await !organization.dump().contains("chat"))
+            try await organization.apply(file(600), archivesMissing: true)
+            #expect(try await organization.plan(file(600), archivesMissing: true).steps.map(\.description) == [])
+            let amounts = try await organization.api.list("/v1/budgets").map { $0["amount"]?["amount"]?.string }
+            #expect(amounts == ["600.000000000000", "240.000000000000"], "\(amounts)")
         }
     }
 

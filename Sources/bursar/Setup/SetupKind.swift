@@ -30,7 +30,7 @@ enum SetupKind: String, CaseIterable, Comparable {
         .organization: [SetupField("name", .text), SetupField("time_zone", .text), SetupField("default_tier", .tier)],
         .model: [
             SetupField("provider", .text, isRequired: true), SetupField("max_input_tokens", .whole),
-            SetupField("max_output_tokens", .whole),
+            SetupField("max_output_tokens", .whole), SetupField("aliases", .list(.text)), SetupField("deprecated_at", .instant),
         ],
         .tier: [
             SetupField("rank", .whole, isRequired: true), SetupField("models", .list(.text), isRequired: true),

@@ -45,14 +45,15 @@ struct SetupState {
         things[key] = Thing(key: key, id: id, revision: item["revision"]?.int64 ?? 0, fields: fields)
     }
 
-    /// Nil for what no file is about: the platform's models, the budgets that keep a tier's cap, and things whose parent is not there.
+    /// Nil for what no file is about: the platform's models, the budgets that keep a tier's cap or follow another budget's amount, and
+    /// things whose parent is not there.
     private func key(of item: JSON, _ kind: SetupKind) -> SetupKey? {
         guard kind != .organization else { return .organization }
         guard let name = item["name"]?.string, item["owner"]?.string != "platform" else { return nil }
         switch kind {
         case .project: return item["team"]?.string.flatMap { keys[$0] }?.child(kind, name)
         case .budget:
-            guard item["tier"] ?? .null == .null else { return nil }
+            guard item["tier"] ?? .null == .null, item["share"] ?? .null == .null else { return nil }
             guard let scope = item["scope"]?["team"]?.string ?? item["scope"]?["project"]?.string else {
                 return SetupKey.organization.child(kind, name)
             }
