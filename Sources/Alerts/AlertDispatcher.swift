@@ -63,7 +63,8 @@ public final class AlertDispatcher: Service {
         }
     }
 
-    /// A clock, not a wait for something that could signal: nothing tells this process of time passed or of other replicas' commits.
+    /// A clock, not a wait for something that could signal: nothing tells this process of time passed or of other replicas' commits. Its
+    /// period varies, so that replicas started together do not look together.
     private func tick() async {
         var nextGivingUp = ContinuousClock.now
         repeat {

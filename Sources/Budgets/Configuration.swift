@@ -122,11 +122,14 @@ public struct Configuration: Sendable {
     private let budgets: [BudgetScope: [Budget]]
     private let budgetsByID: [BudgetID: Budget]
 
+    /// - Parameters:
+    ///   - budgets: all of them; or, where there is an earlier configuration to go on from, those that are new since or may differ.
     public init(
         organization: OrganizationID, organizationName: String, zone: Zone, version: Int64, closedUntil: Instant? = nil,
         teamNames: [TeamID: String], projects: [Project], tiers: [Tier], apiKeys: [APIKey], ownCatalogue: Catalogue,
         contracts: Catalogue = [:],
-        platformCatalogue: Catalogue, budgets: [Budget], accessGrants: [AccessGrant] = [], tagPolicy: TagPolicy = TagPolicy()
+        platformCatalogue: Catalogue, budgets: [Budget], since known: Configuration? = nil, accessGrants: [AccessGrant] = [],
+        tagPolicy: TagPolicy = TagPolicy()
     ) {
         self.organization = organization
         self.organizationName = organizationName
@@ -142,8 +145,21 @@ public struct Configuration: Sendable {
         self.platformCatalogue = platformCatalogue
         self.tagPolicy = tagPolicy
         self.accessGrants = Dictionary(grouping: accessGrants, by: \.project)
-        self.budgets = Dictionary(grouping: budgets, by: \.scope)
-        self.budgetsByID = Dictionary(uniqueKeysWithValues: budgets.map { ($0.id, $0) })
+        var all = known?.budgets ?? [:]
+        var byID = known?.budgetsByID ?? [:]
+        for budget in budgets {
+            if let former = byID.updateValue(budget, forKey: budget.id) { all[former.scope]?.removeAll { $0.id == former.id } }
+        }
+        for (scope, added) in Dictionary(grouping: budgets, by: \.scope) {
+            all[scope] = ((all[scope] ?? []) + added).sorted { $0.id < $1.id }
+        }
+        self.budgets = all
+        budgetsByID = byID
+    }
+
+    /// Budgets that have more, or other, than their own row says: bursts, and amounts moved for a period. These end by themselves.
+    public var supplemented: [BudgetID] {
+        budgetsByID.values.lazy.filter { !$0.bursts.isEmpty || !$0.shifts.isEmpty }.map(\.id)
     }
 
     /// The model of that name for a call made at the instant: the organization's own, or else the platform's at contracted prices where there

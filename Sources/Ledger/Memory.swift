@@ -65,15 +65,18 @@ struct Memory {
                 organizations[id]?.state.forgetLedger(version: fence.version)
                 organizations[id]?.isCurrent = true
             } else {
-                let contention = organizations[id]?.contention ?? 0
-                organizations[id] = try read(id, fence, platformVersion: fences[.platform]?.configurationVersion ?? 0, on: connection)
-                organizations[id]?.contention = contention
+                let former = organizations[id]
+                let platformVersion = fences[.platform]?.configurationVersion ?? 0
+                organizations[id] = try read(
+                    id, fence, since: former?.state.configuration, platformVersion: platformVersion, on: connection)
+                organizations[id]?.contention = former?.contention ?? 0
             }
         }
     }
 
     private func read(
-        _ id: OrganizationID, _ fence: Fence, platformVersion: Int64, on connection: isolated PostgresConnection
+        _ id: OrganizationID, _ fence: Fence, since known: Configuration?, platformVersion: Int64,
+        on connection: isolated PostgresConnection
     ) throws(PostgresError) -> Remembered? {
         let listed: Catalogue
         if let known = platform.at(platformVersion) {
@@ -84,12 +87,12 @@ struct Memory {
             ).catalogue()
             platform.set(listed, version: platformVersion)
         }
-        let queries = ConfigurationReads.queries(id)
+        let queries = ConfigurationReads.queries(id, since: known)
         let results = try connection.pipeline(queries + ConfigurationReads.catalogueQueries(id), seeing: .only([id]))
         let own = try ConfigurationReads.decodeCatalogue(results.dropFirst(queries.count))
         guard
             let configuration = try ConfigurationReads.decode(
-                id, version: fence.configurationVersion, results, own: own, platform: listed)
+                id, version: fence.configurationVersion, results, own: own, platform: listed, since: known)
         else { return nil }
         return Remembered(state: OrganizationState(configuration: configuration, version: fence.version), isCurrent: true)
     }

@@ -90,7 +90,7 @@ public enum Check {
                (SELECT extract(epoch FROM now() - min(created_at))::bigint FROM reservations
                 WHERE organization_id = \(organization) AND state = 'held'),
                (SELECT count(*) FROM ledger_entries WHERE organization_id = \(organization) AND version > coalesce(
-                    (SELECT version FROM rollup_positions WHERE organization_id = \(organization)), 0)),
+                    (SELECT spend_version FROM rollup_positions WHERE organization_id = \(organization)), 0)),
                (SELECT count(*) FROM deliveries WHERE organization_id = \(organization) AND state = 'sending' AND lease_until < now())
         """
     }

@@ -11,9 +11,18 @@ public enum ConfigurationReads {
     /// How long a burst that is over is kept at hand: more than clocks differ.
     static let burstsKept = "1 day"
 
-    /// The queries, in the order `decode` takes their results.
-    public static func queries(_ id: OrganizationID) -> [Query] {
-        [
+    /// The queries, in the order `decode` takes their results. Budgets are many and seldom change: of those, only what may differ from what
+    /// is known is read (0028); nil reads all.
+    public static func queries(_ id: OrganizationID, since known: Configuration? = nil) -> [Query] {
+        let bursts: Query = """
+            FROM bursts
+            WHERE organization_id = \(id) AND approved_at IS NOT NULL AND least(ends_at, revoked_at) > now() - \(burstsKept)::text::interval
+            """
+        let shifts: Query = """
+            FROM budget_shifts
+            WHERE organization_id = \(id) AND (period_end IS NULL OR period_end > now() - \(pricesKept)::text::interval)
+            """
+        return [
             "SELECT name, time_zone, closed_until FROM organizations WHERE organization_id = \(id)",
             "SELECT id, name, cost_center, next_cost_center, next_cost_center_from FROM teams WHERE organization_id = \(id)",
             """
@@ -31,20 +40,17 @@ public enum ConfigurationReads {
             """
             SELECT id, name, team_id, project_id, match, per, unit, period, anchor_day, anchor_month, amount, thresholds, limit_version,
                    enforcement, active_from, active_to, archived_at IS NOT NULL, threshold_amounts, degrade, final_call, tier_id
-            FROM budgets WHERE organization_id = \(id) ORDER BY id
+            FROM budgets WHERE organization_id = \(id) AND id IN (
+                SELECT id FROM budgets WHERE organization_id = \(id) AND configuration_version > \(known?.version ?? -1)
+                UNION SELECT budget_id \(list: [bursts]) UNION SELECT budget_id \(list: [shifts]) UNION SELECT unnest(\(known?.supplemented ?? [])))
+            ORDER BY id
             """,
-            """
-            SELECT budget_id, id, amount, starts_at, least(ends_at, revoked_at), match FROM bursts
-            WHERE organization_id = \(id) AND approved_at IS NOT NULL AND least(ends_at, revoked_at) > now() - \(burstsKept)::text::interval
-            """,
+            "SELECT budget_id, id, amount, starts_at, least(ends_at, revoked_at), match \(list: [bursts])",
             """
             SELECT project_id, tier_id, model, ends_at FROM access_grants
             WHERE organization_id = \(id) AND revoked_at IS NULL AND ends_at > now()
             """,
-            """
-            SELECT budget_id, period_start, amount FROM budget_shifts
-            WHERE organization_id = \(id) AND (period_end IS NULL OR period_end > now() - \(pricesKept)::text::interval)
-            """,
+            "SELECT budget_id, period_start, amount \(list: [shifts])",
             TagPolicy.query(id),
         ]
     }
@@ -87,8 +93,10 @@ public enum ConfigurationReads {
     }
 
     /// Puts the snapshot together; nil when there is no such organization.
+    /// - Parameter known: what the queries were asked to go on from.
     public static func decode(
-        _ organization: OrganizationID, version: Int64, _ results: [PostgresResult], own: CatalogueRows, platform: Catalogue
+        _ organization: OrganizationID, version: Int64, _ results: [PostgresResult], own: CatalogueRows, platform: Catalogue,
+        since known: Configuration? = nil
     ) throws(PostgresError) -> Configuration? {
         guard let head = results[0].rows.first else { return nil }
         let (name, zoneName, closedUntil) = try head.decode(as: (String, String, Instant?).self)
@@ -137,7 +145,7 @@ public enum ConfigurationReads {
             organization: organization, organizationName: name, zone: zone, version: version, closedUntil: closedUntil,
             teamNames: teamNames, projects: projects, tiers: tiers, apiKeys: apiKeys, ownCatalogue: own.catalogue(),
             contracts: own.contracts(over: platform),
-            platformCatalogue: platform, budgets: budgets, accessGrants: try decodeAccessGrants(results[7]),
+            platformCatalogue: platform, budgets: budgets, since: known, accessGrants: try decodeAccessGrants(results[7]),
             tagPolicy: tagPolicy)
     }
 

@@ -90,7 +90,7 @@ extension Fact {
                        coalesce(feature, '') AS feature, count(*) FILTER (WHERE kind = 'usage') AS calls, sum(cost) AS cost
                 FROM ledger_entries
                 WHERE organization_id = \(organization) AND version <= coalesce(
-                    (SELECT version FROM rollup_positions WHERE organization_id = \(organization)), 0)
+                    (SELECT spend_version FROM rollup_positions WHERE organization_id = \(organization)), 0)
                 GROUP BY 1, 2, 3, 4, 5
             ), rolled AS (
                 SELECT * FROM spend_rollups WHERE organization_id = \(organization) AND span = 'quarter' AND starts_at >= coalesce(
@@ -111,7 +111,7 @@ extension Fact {
                        sum((line.value ->> 'quantity')::numeric) AS quantity, sum((line.value ->> 'cost')::numeric) AS cost
                 FROM ledger_entries AS e CROSS JOIN LATERAL jsonb_each(e.lines) AS line
                 WHERE e.organization_id = \(organization) AND e.version <= coalesce(
-                    (SELECT version FROM rollup_positions WHERE organization_id = \(organization)), 0)
+                    (SELECT spend_version FROM rollup_positions WHERE organization_id = \(organization)), 0)
                 GROUP BY 1, 2, 3, 4, 5, 6, 7
             ), rolled AS (
                 SELECT * FROM usage_rollups WHERE organization_id = \(organization) AND span = 'quarter' AND starts_at >= coalesce(
@@ -126,10 +126,13 @@ extension Fact {
         },
         Fact(name: "spend_days_are_quarters", law: 5, meaning: "Each day's spend is the sum of its quarter hours") { organization in
             """
-            WITH quarters AS (
-                SELECT date_bin('1 day', starts_at, 'epoch') AS starts_at, attribution_id, provider, model, feature, sum(calls) AS calls,
+            WITH starts AS (
+                SELECT array_agg(DISTINCT starts_at ORDER BY starts_at) AS days FROM spend_rollups
+                WHERE organization_id = \(organization) AND span = 'day'
+            ), quarters AS (
+                SELECT days[width_bucket(starts_at, days)] AS starts_at, attribution_id, provider, model, feature, sum(calls) AS calls,
                        sum(cost) AS cost
-                FROM spend_rollups WHERE organization_id = \(organization) AND span = 'quarter' GROUP BY 1, 2, 3, 4, 5
+                FROM spend_rollups CROSS JOIN starts WHERE organization_id = \(organization) AND span = 'quarter' GROUP BY 1, 2, 3, 4, 5
             ), days AS (SELECT * FROM spend_rollups WHERE organization_id = \(organization) AND span = 'day')
             SELECT count(*) OVER (), format('%s, attribution %s, %s: %s in %s calls, quarter hours %s in %s calls', starts_at,
                                             attribution_id, model, d.cost, d.calls, q.cost, q.calls)
@@ -139,10 +142,13 @@ extension Fact {
         },
         Fact(name: "usage_days_are_quarters", law: 5, meaning: "Each day's usage is the sum of its quarter hours") { organization in
             """
-            WITH quarters AS (
-                SELECT date_bin('1 day', starts_at, 'epoch') AS starts_at, attribution_id, provider, model, feature, usage_kind, price_id,
+            WITH starts AS (
+                SELECT array_agg(DISTINCT starts_at ORDER BY starts_at) AS days FROM usage_rollups
+                WHERE organization_id = \(organization) AND span = 'day'
+            ), quarters AS (
+                SELECT days[width_bucket(starts_at, days)] AS starts_at, attribution_id, provider, model, feature, usage_kind, price_id,
                        sum(quantity) AS quantity, sum(cost) AS cost
-                FROM usage_rollups WHERE organization_id = \(organization) AND span = 'quarter' GROUP BY 1, 2, 3, 4, 5, 6, 7
+                FROM usage_rollups CROSS JOIN starts WHERE organization_id = \(organization) AND span = 'quarter' GROUP BY 1, 2, 3, 4, 5, 6, 7
             ), days AS (SELECT * FROM usage_rollups WHERE organization_id = \(organization) AND span = 'day')
             SELECT count(*) OVER (), format('%s, attribution %s, %s, %s: %s for %s, quarter hours %s for %s', starts_at, attribution_id,
                                             model, usage_kind, d.quantity, d.cost, q.quantity, q.cost)

@@ -102,11 +102,11 @@ extension Fact {
     static let machinery: [Fact] = [
         Fact(name: "versions_are_past", law: nil, meaning: "No entry and no roll-up is ahead of the fence") { organization in
             """
-            SELECT count(*) OVER (), format('fence %s, last entry %s, roll-ups %s', f.version, e.version, p.version)
+            SELECT count(*) OVER (), format('fence %s, last entry %s, roll-ups %s', f.version, e.version, p.spend_version)
             FROM fences AS f
             LEFT JOIN rollup_positions AS p USING (organization_id)
             LEFT JOIN LATERAL (SELECT max(version) AS version FROM ledger_entries WHERE organization_id = f.organization_id) AS e ON true
-            WHERE f.organization_id = \(organization) AND f.version < greatest(e.version, p.version) LIMIT 5
+            WHERE f.organization_id = \(organization) AND f.version < greatest(e.version, p.spend_version) LIMIT 5
             """
         },
         Fact(name: "rollups_follow", law: nil, meaning: "No entry waits for the roll-ups for more than ten minutes") { organization in
@@ -115,7 +115,7 @@ extension Fact {
             FROM (
                 SELECT version, booked_at FROM ledger_entries
                 WHERE organization_id = \(organization) AND version > coalesce(
-                    (SELECT version FROM rollup_positions WHERE organization_id = \(organization)), 0)
+                    (SELECT spend_version FROM rollup_positions WHERE organization_id = \(organization)), 0)
                 ORDER BY version LIMIT 1) AS first
             WHERE booked_at < now() - interval '10 minutes' LIMIT 5
             """

@@ -55,6 +55,8 @@ public struct Migration: Sendable, Equatable {
         Migration(version: 24, name: "0024_charge_kinds", sql: text(PackageResources._024_charge_kinds_sql)),
         Migration(version: 25, name: "0025_policy_revisions", sql: text(PackageResources._025_policy_revisions_sql)),
         Migration(version: 26, name: "0026_commitments", sql: text(PackageResources._026_commitments_sql)),
+        Migration(version: 27, name: "0027_local_days", sql: text(PackageResources._027_local_days_sql)),
+        Migration(version: 28, name: "0028_budget_versions", sql: text(PackageResources._028_budget_versions_sql)),
     ]
 
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

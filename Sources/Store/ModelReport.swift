@@ -20,7 +20,7 @@ extension Store {
         try await pool.withConnection { connection in
             try connection.transaction { connection in
                 try connection.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                let position = try RollUps.decodePosition(try connection.query(RollUps.position(organization)))
+                let position = try RollUps.position(of: organization, on: connection)
                 return try connection.query(Store.modelUse(organization, spans, position)).rows.map { row in
                     let (span, provider, model, calls, cost, kinds, quantities) = try row.decode(
                         as: (Int64, String, String, Int64, Money, [String], [Amount]).self)
@@ -32,21 +32,23 @@ extension Store {
         }
     }
 
-    private static func modelUse(_ organization: OrganizationID, _ spans: [StatementSpan], _ position: Int64) -> Query {
-        let pieces = spans.enumerated().flatMap { index, span in span.pieces.map { (Int64(index), $0) } }
+    private static func modelUse(
+        _ organization: OrganizationID, _ spans: [StatementSpan], _ position: (version: Int64, zone: Zone)
+    ) -> Query {
+        let pieces = spans.enumerated().flatMap { index, span in span.pieces(in: position.zone).map { (Int64(index), $0) } }
         return """
             WITH pieces AS (
                 SELECT * FROM unnest(
-                        \(pieces.map(\.0)), \(pieces.map(\.1.kind.rawValue)), \(pieces.map(\.1.start)), \(pieces.map(\.1.end)),
-                        \(pieces.map(\.1.sign))) AS p (place, span, starts_at, ends_at, sign)
+                        \(pieces.map(\.0)), \(pieces.map(\.1.kind.rawValue)), \(pieces.map(\.1.start)), \(pieces.map(\.1.end)))
+                     AS p (place, span, starts_at, ends_at)
             ), tail AS MATERIALIZED (
-                SELECT p.place, t.* FROM (SELECT * FROM ledger_entries WHERE organization_id = \(organization) AND version > \(position)
+                SELECT p.place, t.* FROM (SELECT * FROM ledger_entries WHERE organization_id = \(organization) AND version > \(position.version)
                                           ORDER BY version OFFSET 0) AS t
                 JOIN unnest(\(spans.indices.map(Int64.init)), \(spans.map(\.start)), \(spans.map(\.end))) AS p (place, starts_at, ends_at)
                      ON t.occurred_at >= p.starts_at AND t.occurred_at < p.ends_at
             ), calls AS (
                 SELECT place, provider, model, sum(calls)::bigint AS calls, sum(cost) AS cost FROM (
-                    SELECT p.place, s.provider, s.model, p.sign * s.calls AS calls, p.sign * s.cost AS cost
+                    SELECT p.place, s.provider, s.model, s.calls, s.cost
                     FROM pieces AS p CROSS JOIN LATERAL (
                         SELECT * FROM spend_rollups AS r WHERE r.organization_id = \(organization) AND r.span = p.span
                                AND r.starts_at >= p.starts_at AND r.starts_at < p.ends_at OFFSET 0) AS s
@@ -54,7 +56,7 @@ extension Store {
                 ) AS parts GROUP BY 1, 2, 3
             ), kinds AS (
                 SELECT place, provider, model, usage_kind, sum(quantity) AS quantity FROM (
-                    SELECT p.place, u.provider, u.model, u.usage_kind, p.sign * u.quantity AS quantity
+                    SELECT p.place, u.provider, u.model, u.usage_kind, u.quantity
                     FROM pieces AS p CROSS JOIN LATERAL (
                         SELECT * FROM usage_rollups AS r WHERE r.organization_id = \(organization) AND r.span = p.span
                                AND r.starts_at >= p.starts_at AND r.starts_at < p.ends_at OFFSET 0) AS u

@@ -71,8 +71,8 @@ extension Store {
             let timeZone = organization.timeZone
             try change(&organization)
             if let tier = organization.defaultTier { try Store.requireTier(tier, of: id, at: "/default_tier", connection) }
-            if organization.timeZone != timeZone, try Store.hasPeriods(id, connection) {
-                throw AdminRefusal.inUse("The time zone decides when periods begin, and money is counted in periods already.")
+            if organization.timeZone != timeZone, try Store.hasCounted(id, connection) {
+                throw AdminRefusal.inUse("The time zone decides when days and periods begin, and money is counted by them already.")
             }
             let result = try connection.query(
                 """
@@ -86,11 +86,14 @@ extension Store {
         }
     }
 
-    private static func hasPeriods(_ id: OrganizationID, _ connection: isolated PostgresConnection) throws -> Bool {
+    /// Whether anything is counted by the organization's calendar: in periods, statements, or days of roll-ups (0027).
+    private static func hasCounted(_ id: OrganizationID, _ connection: isolated PostgresConnection) throws -> Bool {
         let result = try connection.query(
             """
             SELECT EXISTS (SELECT FROM budget_periods WHERE organization_id = \(id))
                 OR EXISTS (SELECT FROM statements WHERE organization_id = \(id))
+                OR EXISTS (SELECT FROM ledger_entries WHERE organization_id = \(id))
+                OR EXISTS (SELECT FROM spend_rollups WHERE organization_id = \(id))
             """)
         return try result.rows[0].decode(as: Bool.self)
     }

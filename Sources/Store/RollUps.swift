@@ -10,20 +10,31 @@ public enum RollUps {
 
     /// Starts a position for each organization that has none yet.
     public static let adopt: Query = """
-        INSERT INTO rollup_positions (organization_id, version, rolled_up_at)
+        INSERT INTO rollup_positions (organization_id, spend_version, rolled_up_at)
         SELECT f.organization_id, 0, 'epoch' FROM fences AS f
         WHERE NOT EXISTS (SELECT FROM rollup_positions AS p WHERE p.organization_id = f.organization_id)
         ON CONFLICT DO NOTHING
         """
 
-    /// Up to which version an organization is rolled up: whoever reads the roll-ups adds the entries after it, in the same snapshot.
-    static func position(_ organization: OrganizationID) -> Query {
-        "SELECT coalesce((SELECT version FROM rollup_positions WHERE organization_id = \(organization)), 0)"
+    /// Up to which version an organization is rolled up, and whose days its days are: whoever reads the roll-ups adds the entries after it,
+    /// in the same snapshot.
+    static func position(
+        of organization: OrganizationID, on connection: isolated PostgresConnection
+    ) throws -> (version: Int64, zone: Zone) {
+        let result = try connection.query(
+            """
+            SELECT coalesce(p.spend_version, 0), o.time_zone FROM organizations AS o LEFT JOIN rollup_positions AS p USING (organization_id)
+            WHERE o.organization_id = \(organization)
+            """)
+        guard let row = result.rows.first else { throw PostgresError.decoding("a position without an organization") }
+        let (version, name) = try row.decode(as: (Int64, String).self)
+        return (version, try zone(name))
     }
 
-    static func decodePosition(_ result: PostgresResult) throws(PostgresError) -> Int64 {
-        guard let row = result.rows.first else { throw .decoding("a position without a row") }
-        return try row.decode(as: Int64.self)
+    /// The zone of an organization as it is stored.
+    static func zone(_ name: String) throws(PostgresError) -> Zone {
+        guard let zone = Zone(name) else { throw .decoding("a time zone that is none") }
+        return zone
     }
 
     /// Organizations looked for at once.
@@ -33,7 +44,7 @@ public enum RollUps {
     public static func behind(idle: Duration) -> Query {
         """
         SELECT p.organization_id FROM rollup_positions AS p JOIN fences AS f USING (organization_id)
-        WHERE (f.version > p.version OR p.version > p.subject_version) AND p.rolled_up_at <= now() - \(idle.components.seconds) * interval '1 second'
+        WHERE (f.version > p.spend_version OR p.spend_version > p.subject_version) AND p.rolled_up_at <= now() - \(idle.components.seconds) * interval '1 second'
         ORDER BY p.rolled_up_at LIMIT \(maximumPage)
         """
     }
@@ -45,20 +56,40 @@ public enum RollUps {
     ) throws -> Bool {
         try connection.transaction { connection in
             // Locked by a statement of its own: what the next ones see is then younger than the position.
-            let lock: Query = "SELECT version FROM rollup_positions WHERE organization_id = \(organization) FOR UPDATE SKIP LOCKED"
-            guard let version = try connection.query(lock).rows.first?.decode(as: Int64.self) else { return false }
+            let lock: Query = """
+                SELECT p.spend_version, o.time_zone FROM rollup_positions AS p JOIN organizations AS o USING (organization_id)
+                WHERE p.organization_id = \(organization) FOR UPDATE OF p SKIP LOCKED
+                """
+            guard let (version, zone) = try connection.query(lock).rows.first?.decode(as: (Int64, String).self) else { return false }
             let (reached, isAll) = try connection.query(bound(organization, after: version, maximumEntries)).rows[0]
                 .decode(as: (Int64, Bool).self)
             guard reached > version else { return false }
-            try connection.pipeline([
-                addSpend(organization, after: version, upTo: reached), addUsage(organization, after: version, upTo: reached),
+            if let days = try days(of: organization, after: version, upTo: reached, in: Self.zone(zone), connection) {
+                try connection.pipeline([
+                    addSpend(organization, after: version, upTo: reached, days),
+                    addUsage(organization, after: version, upTo: reached, days),
+                ])
+            }
+            try connection.query(
                 """
-                UPDATE rollup_positions SET version = \(reached), rolled_up_at = clock_timestamp()
+                UPDATE rollup_positions SET spend_version = \(reached), rolled_up_at = clock_timestamp()
                 WHERE organization_id = \(organization)
-                """,
-            ])
+                """)
             return !isAll
         }
+    }
+
+    /// The days that the entries of a stretch lie on; nil when there are none.
+    static func days(
+        of organization: OrganizationID, after version: Int64, upTo reached: Int64, in zone: Zone, _ connection: isolated PostgresConnection
+    ) throws -> LocalDays? {
+        let result = try connection.query(
+            """
+            SELECT min(occurred_at), max(occurred_at) FROM ledger_entries
+            WHERE organization_id = \(organization) AND version > \(version) AND version <= \(reached)
+            """)
+        guard let (first, last) = try result.rows.first?.decode(as: (Instant?, Instant?).self), let first, let last else { return nil }
+        return LocalDays(from: first, through: last, in: zone)
     }
 
     /// The fence's version, or an earlier one up to which there are about as many entries as one step may add.
@@ -72,7 +103,9 @@ public enum RollUps {
         """
     }
 
-    private static func addSpend(_ organization: OrganizationID, after version: Int64, upTo reached: Int64) -> Query {
+    private static func addSpend(
+        _ organization: OrganizationID, after version: Int64, upTo reached: Int64, _ days: LocalDays
+    ) -> Query {
         """
         INSERT INTO spend_rollups AS r (organization_id, span, starts_at, attribution_id, provider, model, feature, calls, cost)
         WITH quarters AS MATERIALIZED (
@@ -83,14 +116,16 @@ public enum RollUps {
         )
         SELECT \(organization), 'quarter', q.* FROM quarters AS q
         UNION ALL
-        SELECT \(organization), 'day', date_bin('1 day', starts_at, 'epoch'), attribution_id, provider, model, feature, sum(calls), sum(cost)
+        SELECT \(organization), 'day', \(list: [days.start(of: "starts_at")]), attribution_id, provider, model, feature, sum(calls), sum(cost)
         FROM quarters GROUP BY 3, 4, 5, 6, 7
         ON CONFLICT (organization_id, span, starts_at, attribution_id, provider, model, feature)
         DO UPDATE SET calls = r.calls + EXCLUDED.calls, cost = r.cost + EXCLUDED.cost
         """
     }
 
-    private static func addUsage(_ organization: OrganizationID, after version: Int64, upTo reached: Int64) -> Query {
+    private static func addUsage(
+        _ organization: OrganizationID, after version: Int64, upTo reached: Int64, _ days: LocalDays
+    ) -> Query {
         """
         INSERT INTO usage_rollups AS r
             (organization_id, span, starts_at, attribution_id, provider, model, feature, usage_kind, price_id, quantity, cost)
@@ -105,7 +140,7 @@ public enum RollUps {
         )
         SELECT \(organization), 'quarter', q.* FROM quarters AS q
         UNION ALL
-        SELECT \(organization), 'day', date_bin('1 day', starts_at, 'epoch'), attribution_id, provider, model, feature, usage_kind, price_id,
+        SELECT \(organization), 'day', \(list: [days.start(of: "starts_at")]), attribution_id, provider, model, feature, usage_kind, price_id,
                sum(quantity), sum(cost)
         FROM quarters GROUP BY 3, 4, 5, 6, 7, 8, 9
         ON CONFLICT (organization_id, span, starts_at, attribution_id, provider, model, feature, usage_kind, price_id)

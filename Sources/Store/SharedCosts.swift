@@ -74,12 +74,12 @@ struct SharedCosts: Sendable {
 
     /// What each project of the splits used: by attribution and kind, from roll-ups and the entries that are not in them yet.
     private static func uses(_ source: StatementSource, _ position: Int64, of projects: [ProjectID]) -> Query {
-        let (organization, span, pieces) = (source.organization, source.span, source.span.pieces)
+        let (organization, span, pieces) = (source.organization, source.span, source.pieces)
         return """
             SELECT a.project_id, a.id, u.usage_kind, sum(u.quantity), sum(u.cost) FROM (
-                SELECT u.attribution_id, u.usage_kind, p.sign * u.quantity AS quantity, p.sign * u.cost AS cost
-                FROM unnest(\(pieces.map(\.kind.rawValue)), \(pieces.map(\.start)), \(pieces.map(\.end)), \(pieces.map(\.sign)))
-                     AS p (span, starts_at, ends_at, sign)
+                SELECT u.attribution_id, u.usage_kind, u.quantity, u.cost
+                FROM unnest(\(pieces.map(\.kind.rawValue)), \(pieces.map(\.start)), \(pieces.map(\.end)))
+                     AS p (span, starts_at, ends_at)
                 CROSS JOIN LATERAL (
                     SELECT * FROM usage_rollups AS r WHERE r.organization_id = \(organization) AND r.span = p.span
                            AND r.starts_at >= p.starts_at AND r.starts_at < p.ends_at OFFSET 0) AS u

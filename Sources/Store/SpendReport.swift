@@ -47,7 +47,7 @@ extension Store {
         of organization: OrganizationID, in spans: [StatementSpan], by dimensions: [SpendDimension],
         _ connection: isolated PostgresConnection
     ) throws -> [SpendRow]? {
-        let position = try RollUps.decodePosition(try connection.query(RollUps.position(organization)))
+        let position = try RollUps.position(of: organization, on: connection)
         let rows = try connection.query(SpendReport.query(organization, spans, dimensions, position)).rows
         guard rows.count <= Store.maximumSpendRows else { return nil }
         return try rows.map { row in
@@ -61,19 +61,25 @@ extension Store {
 }
 
 enum SpendReport {
-    /// Summed by the narrow keys of the roll-ups first; what people group by stands behind few attributions.
+    /// Summed by attribution and by what is asked for first: of a month's rows there are then few left to be looked up.
     static func query(
-        _ organization: OrganizationID, _ spans: [StatementSpan], _ dimensions: [SpendDimension], _ position: Int64
+        _ organization: OrganizationID, _ spans: [StatementSpan], _ dimensions: [SpendDimension],
+        _ position: (version: Int64, zone: Zone)
     ) -> Query {
-        let pieces = spans.enumerated().flatMap { index, span in span.pieces.map { (Int64(index), $0) } }
+        let pieces = spans.enumerated().flatMap { index, span in span.pieces(in: position.zone).map { (Int64(index), $0) } }
         let places = dimensions.map { dimension in SpendDimension.allCases.firstIndex(of: dimension).map { Int64($0 + 1) } }
         let (first, second) = (places.first ?? nil, places.dropFirst().first ?? nil)
+        func asked(_ dimension: SpendDimension, _ column: Query) -> Query {
+            "CASE WHEN \(dimensions.contains(dimension)) THEN \(list: [column]) ELSE '' END"
+        }
         return """
             WITH spend AS (
-                SELECT p.place, s.attribution_id, s.provider, s.model, s.feature, sum(p.sign * s.calls) AS calls, sum(p.sign * s.cost) AS cost
+                SELECT p.place, s.attribution_id, \(list: [asked(.provider, "s.provider")]) AS provider,
+                       \(list: [asked(.model, "s.model")]) AS model, \(list: [asked(.feature, "s.feature")]) AS feature,
+                       sum(s.calls) AS calls, sum(s.cost) AS cost
                 FROM unnest(
-                        \(pieces.map(\.0)), \(pieces.map(\.1.kind.rawValue)), \(pieces.map(\.1.start)), \(pieces.map(\.1.end)),
-                        \(pieces.map(\.1.sign))) AS p (place, span, starts_at, ends_at, sign)
+                        \(pieces.map(\.0)), \(pieces.map(\.1.kind.rawValue)), \(pieces.map(\.1.start)), \(pieces.map(\.1.end)))
+                     AS p (place, span, starts_at, ends_at)
                 CROSS JOIN LATERAL (
                     SELECT * FROM spend_rollups AS r WHERE r.organization_id = \(organization) AND r.span = p.span
                            AND r.starts_at >= p.starts_at AND r.starts_at < p.ends_at OFFSET 0) AS s
@@ -81,7 +87,7 @@ enum SpendReport {
                 UNION ALL
                 SELECT p.place, tail.attribution_id, tail.provider, tail.model, coalesce(tail.feature, ''), count(*) FILTER (WHERE tail.kind = 'usage'),
                        sum(tail.cost)
-                FROM (SELECT * FROM ledger_entries WHERE organization_id = \(organization) AND version > \(position)
+                FROM (SELECT * FROM ledger_entries WHERE organization_id = \(organization) AND version > \(position.version)
                       ORDER BY version OFFSET 0) AS tail
                 JOIN unnest(\(spans.indices.map(Int64.init)), \(spans.map(\.start)), \(spans.map(\.end))) AS p (place, starts_at, ends_at)
                      ON tail.occurred_at >= p.starts_at AND tail.occurred_at < p.ends_at

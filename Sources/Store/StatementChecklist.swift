@@ -82,10 +82,10 @@ extension Store {
         guard let zone = Zone(try Store.organization(organization, connection).timeZone) else { throw AdminRefusal.notFound }
         let span = month.span(in: zone)
         let source = StatementSource(organization: organization, span: span, zone: zone)
-        let position = try RollUps.decodePosition(try connection.query(RollUps.position(organization)))
+        let position = try RollUps.position(of: organization, on: connection).version
         let teams = try StatementTeam.read(source, position, on: connection)
         let results = try connection.pipeline([
-            Statements.booked(organization, span), unpriced(organization, span, position), openReservations(organization, span),
+            Statements.booked(organization, span), unpriced(source, position), openReservations(organization, span),
             missingCostCenters(organization), earlierEntries(organization, span),
         ])
         // Calls whose whole cost others share are nobody's trouble.
@@ -108,13 +108,13 @@ extension Store {
     }
 
     /// Units without a price and what was charged for them (adjustments and credits have none and need none), from roll-ups and the entries that are not in them yet.
-    private static func unpriced(_ organization: OrganizationID, _ span: StatementSpan, _ position: Int64) -> Query {
-        let pieces = span.pieces
+    private static func unpriced(_ source: StatementSource, _ position: Int64) -> Query {
+        let (organization, span, pieces) = (source.organization, source.span, source.pieces)
         return """
             SELECT coalesce(sum(quantity), 0), coalesce(sum(cost), 0) FROM (
-                SELECT p.sign * u.quantity AS quantity, p.sign * u.cost AS cost
-                FROM unnest(\(pieces.map(\.kind.rawValue)), \(pieces.map(\.start)), \(pieces.map(\.end)), \(pieces.map(\.sign)))
-                     AS p (span, starts_at, ends_at, sign)
+                SELECT u.quantity, u.cost
+                FROM unnest(\(pieces.map(\.kind.rawValue)), \(pieces.map(\.start)), \(pieces.map(\.end)))
+                     AS p (span, starts_at, ends_at)
                 CROSS JOIN LATERAL (
                     SELECT * FROM usage_rollups AS r WHERE r.organization_id = \(organization) AND r.span = p.span
                            AND r.starts_at >= p.starts_at AND r.starts_at < p.ends_at

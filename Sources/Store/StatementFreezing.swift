@@ -64,7 +64,7 @@ public enum ClosingMonths {
             """
             SELECT s.id FROM statements AS s
             WHERE s.organization_id = \(organization) AND s.month = \(month.description) AND s.state = 'closing'
-              AND s.closing_version <= (SELECT p.version FROM rollup_positions AS p WHERE p.organization_id = \(organization))
+              AND s.closing_version <= (SELECT p.spend_version FROM rollup_positions AS p WHERE p.organization_id = \(organization))
             FOR UPDATE SKIP LOCKED
             """
         ).rows.first.map { try $0.decode(as: StatementID.self) }

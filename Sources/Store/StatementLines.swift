@@ -93,6 +93,9 @@ public struct StatementSource: Sendable {
         self.zone = zone
         self.frozen = frozen
     }
+
+    /// The roll-ups that sum to the span.
+    var pieces: [SpendPiece] { span.pieces(in: zone) }
 }
 
 enum StatementLines {
@@ -126,10 +129,10 @@ enum StatementLines {
     /// roll-ups; names come last. A correction lies in the roll-ups of the day it was booked on, and is moved here to the day of its call.
     static func open(_ source: StatementSource, position: Int64, _ shared: SharedCosts) -> Query {
         let (organization, span) = (source.organization, source.span)
-        let days = source.span.days(in: source.zone).map { day in (day, day.isOfWholeDays ? "day" : "quarter") }
+        let days = source.span.days(in: source.zone).flatMap { day in day.pieces(in: source.zone).map { (day, $0) } }
         return """
             WITH days AS (
-                SELECT * FROM unnest(\(days.map(\.0.start)), \(days.map(\.0.end)), \(days.map(\.1))) AS d (starts_at, ends_at, span)
+                SELECT * FROM unnest(\(days.map(\.0.start)), \(days.map(\.0.end)), \(days.map(\.1.kind.rawValue))) AS d (starts_at, ends_at, span)
             ), tail AS MATERIALIZED (
                 SELECT * FROM (SELECT * FROM ledger_entries WHERE organization_id = \(organization) AND version > \(position)
                                ORDER BY version OFFSET 0) AS t
@@ -223,11 +226,4 @@ enum StatementLines {
             FROM named
             """
     }
-}
-
-extension StatementSpan {
-    private static let day: Int64 = 86_400_000_000
-
-    /// Whether it is of whole UTC days, of which there are roll-ups.
-    fileprivate var isOfWholeDays: Bool { start.microseconds % Self.day == 0 && end.microseconds % Self.day == 0 }
 }

@@ -57,7 +57,7 @@ extension Store {
         try await pool.withConnection { connection in
             try connection.transaction { connection in
                 try connection.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                return try body(try RollUps.decodePosition(try connection.query(RollUps.position(source.organization))), connection)
+                return try body(try RollUps.position(of: source.organization, on: connection).version, connection)
             }
         }
     }
@@ -120,13 +120,13 @@ private enum StatementSpend {
                 JOIN attributions AS a ON a.organization_id = \(organization) AND a.id = s.attribution_id
                 """
         }
-        let (span, pieces) = (source.span, source.span.pieces)
+        let (span, pieces) = (source.span, source.pieces)
         return """
             SELECT a.team_id, a.team_name, a.project_id, a.project_name, a.cost_center, a.lacks_tags, s.requests, s.cost
             FROM (
-                SELECT s.attribution_id, sum(p.sign * s.calls) AS requests, sum(p.sign * s.cost) AS cost
-                FROM unnest(\(pieces.map(\.kind.rawValue)), \(pieces.map(\.start)), \(pieces.map(\.end)), \(pieces.map(\.sign)))
-                     AS p (span, starts_at, ends_at, sign)
+                SELECT s.attribution_id, sum(s.calls) AS requests, sum(s.cost) AS cost
+                FROM unnest(\(pieces.map(\.kind.rawValue)), \(pieces.map(\.start)), \(pieces.map(\.end)))
+                     AS p (span, starts_at, ends_at)
                 CROSS JOIN LATERAL (
                     SELECT * FROM spend_rollups AS r WHERE r.organization_id = \(organization) AND r.span = p.span
                            AND r.starts_at >= p.starts_at AND r.starts_at < p.ends_at OFFSET 0) AS s

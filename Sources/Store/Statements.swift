@@ -72,7 +72,7 @@ public enum Statements {
         try connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         do {
             let total = try decodeTotal(try connection.query(control(source)))
-            let position = try RollUps.decodePosition(try connection.query(RollUps.position(source.organization)))
+            let position = try RollUps.position(of: source.organization, on: connection).version
             let shared = try SharedCosts.asTheyStand(source, position, on: connection)
             let commitments = try CommitmentMonths.read(source, position, shared, on: connection)
             try connection.query(StatementLines.cursor(source, position: position, shared))

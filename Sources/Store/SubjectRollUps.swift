@@ -46,7 +46,7 @@ public enum SubjectRollUps {
     ) throws -> Bool {
         try connection.transaction { connection in
             let lock: Query = """
-                SELECT p.subject_version, p.version, o.time_zone FROM rollup_positions AS p JOIN organizations AS o USING (organization_id)
+                SELECT p.subject_version, p.spend_version, o.time_zone FROM rollup_positions AS p JOIN organizations AS o USING (organization_id)
                 WHERE p.organization_id = \(organization) FOR UPDATE OF p SKIP LOCKED
                 """
             guard let row = try connection.query(lock).rows.first else { return false }
@@ -59,21 +59,21 @@ public enum SubjectRollUps {
                 """
             ).rows.first?.decode(as: Int64.self)
             let reached = min(full ?? end, end)
-            try connection.pipeline([
-                add(organization, zone, after: version, upTo: reached, maximumValues),
-                "UPDATE rollup_positions SET subject_version = \(reached) WHERE organization_id = \(organization)",
-            ])
+            if let days = try RollUps.days(of: organization, after: version, upTo: reached, in: RollUps.zone(zone), connection) {
+                try connection.query(add(organization, days, after: version, upTo: reached, maximumValues))
+            }
+            try connection.query("UPDATE rollup_positions SET subject_version = \(reached) WHERE organization_id = \(organization)")
             return reached < end
         }
     }
 
     private static func add(
-        _ organization: OrganizationID, _ zone: String, after version: Int64, upTo reached: Int64, _ maximumValues: Int64
+        _ organization: OrganizationID, _ days: LocalDays, after version: Int64, upTo reached: Int64, _ maximumValues: Int64
     ) -> Query {
         """
         INSERT INTO subject_rollups AS r (organization_id, starts_at, dimension, value, calls, cost)
         WITH entries AS MATERIALIZED (
-            SELECT date_trunc('day', occurred_at, \(zone)::text) AS day, end_user, tags, cost, kind = 'usage' AS is_call FROM ledger_entries
+            SELECT \(list: [days.start(of: "occurred_at")]) AS day, end_user, tags, cost, kind = 'usage' AS is_call FROM ledger_entries
             WHERE organization_id = \(organization) AND version > \(version) AND version <= \(reached)
         ), found AS (
             SELECT day, false AS is_tag, 'end_user' AS dimension, end_user AS value, count(*) FILTER (WHERE is_call) AS calls, sum(cost) AS cost
@@ -111,10 +111,9 @@ extension Store {
         try await pool.withConnection { connection in
             try connection.transaction { connection in
                 try connection.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                let position = try RollUps.decodePosition(try connection.query(RollUps.position(organization)))
-                let zone = Zone(try Store.organization(organization, connection).timeZone) ?? .utc
-                let source = StatementSource(organization: organization, span: span, zone: zone)
-                let whole = try StatementTeam.read(source, position, on: connection).sum
+                let position = try RollUps.position(of: organization, on: connection)
+                let source = StatementSource(organization: organization, span: span, zone: position.zone)
+                let whole = try StatementTeam.read(source, position.version, on: connection).sum
                 let found = try connection.query(Store.subjects(organization, subject, span, limit)).rows
                 var all = StatementTotal()
                 let rows = try found.map { row in

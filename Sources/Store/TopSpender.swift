@@ -46,7 +46,7 @@ extension Store {
                 // What the scope is, and what stands below it.
                 let dimensions: [SpendDimension] = project != nil ? [.project, .apiKey] : team != nil ? [.team, .project] : [.team]
                 let scope = project?.hexadecimal ?? team?.hexadecimal
-                let position = try RollUps.decodePosition(try connection.query(RollUps.position(organization)))
+                let position = try RollUps.position(of: organization, on: connection)
                 // The largest comes first.
                 for row in try connection.query(SpendReport.query(organization, [span], dimensions, position)).rows {
                     let columns = try row.decode(as: (Int64, String, String, String?, String?, Int64, Money).self)

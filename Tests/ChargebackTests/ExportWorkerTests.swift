@@ -1,7 +1,6 @@
 /// Exports made in the background: the same bytes as the statements', whatever breaks off, and never by two at once.
 import Budgets
 import Crypto
-import Foundation
 import JSON
 import Postgres
 import Store
@@ -64,7 +63,7 @@ import Testing
             let id = try await ask(world, store, format)
             guard case .made = try await ExportWorker(store: store).work() else { return #expect(Bool(false), "not made") }
             guard case .idle = try await ExportWorker(store: store).work() else { return #expect(Bool(false), "made twice") }
-            let files = try await Archive.read(file(id, world, store))
+            let files = try Archive.read(await file(id, world, store))
             let export = try await StatementExport(store: store, organization: world.organization)
             var expected: [String] = []
             for month in september.through(november) {
@@ -253,7 +252,7 @@ private struct Archive {
         let content: [UInt8]
     }
 
-    static func read(_ bytes: [UInt8]) async throws -> [File] {
+    static func read(_ bytes: [UInt8]) throws -> [File] {
         func number(_ place: Int, _ count: Int) -> Int { (0..<count).reduce(0) { $0 | Int(bytes[place + $1]) << ($1 * 8) } }
         let end = bytes.count - 22
         try #require(number(end, 4) == 0x0605_4B50, "no end of an archive")
@@ -273,27 +272,10 @@ private struct Archive {
             #expect(Array(bytes[start + compressed + 4..<start + compressed + 16]) == sums)
             let head: [UInt8] = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255]
             let gzip = head + bytes[start..<start + compressed] + sums[0..<4] + sums[8..<12]
-            files.append(File(name: name, content: try await expand(gzip)))
+            files.append(File(name: name, content: try gunzip(gzip)))
             place += 46 + length
         }
         #expect(place == end)
         return files
-    }
-
-    private static func expand(_ bytes: [UInt8]) async throws -> [UInt8] {
-        try await withFolder { folder in
-            let path = folder + "/file.gz"
-            try Data(bytes).write(to: URL(filePath: path))
-            let process = Process()
-            process.executableURL = URL(filePath: "/usr/bin/env")
-            process.arguments = ["gzip", "-dc", path]
-            let output = Pipe()
-            process.standardOutput = output
-            try process.run()
-            let expanded = try output.fileHandleForReading.readToEnd() ?? Data()
-            process.waitUntilExit()
-            #expect(process.terminationStatus == 0)
-            return Array(expanded)
-        }
     }
 }

@@ -106,7 +106,7 @@ struct CheckTests {
         ("versions_are_past", "UPDATE fences SET version = 1"),
         (
             "rollups_follow",
-            "UPDATE rollup_positions SET version = 0; UPDATE ledger_entries SET booked_at = booked_at - interval '11 minutes'"
+            "UPDATE rollup_positions SET spend_version = 0; UPDATE ledger_entries SET booked_at = booked_at - interval '11 minutes'"
         ),
         (
             "audit_chain",

@@ -35,6 +35,7 @@ struct RollUpTests {
             let store = Store(pool: pool)
             _ = try await pool.withConnection { try $0.query(RollUps.adopt) }
             let zone = try #require(Zone("Asia/Kathmandu"))
+            try await world.sql(["UPDATE organizations SET time_zone = \(zone.identifier)"])
             try await world.withLedger { one in
                 try await world.withLedger { other in
                     try await withThrowingTaskGroup(of: Void.self) { group in
@@ -103,6 +104,55 @@ struct RollUpTests {
         }
     }
 
+    @Test("spend of the organization's days is read from its days alone, wherever midnight is and however long the day")
+    func days() async throws {
+        // New York's first of November has 25 hours.
+        for (name, day) in [("Asia/Kathmandu", 10), ("America/New_York", 1), ("UTC", 1)] {
+            try await withDatabase { database in
+                let world = try await World.create(database)
+                let zone = try #require(Zone(name))
+                try await world.sql(["UPDATE organizations SET time_zone = \(name)"])
+                let pool = PostgresPool(database, size: 1, logger: testLogger)
+                let store = Store(pool: pool)
+                let first = zone.start(of: try #require(CivilDate(year: 2026, month: 11, day: day)))
+                let span = PeriodRule(.day).span(containing: first, in: zone)
+                let next = try #require(span.end)
+                // The last moment of the day before, the first and the last of the day, and the first of the next.
+                let moments = [first.adding(seconds: -1), first, next.adding(seconds: -1), next]
+                let now = next.adding(seconds: 3600)
+                try await world.withLedger(now: { now }) { ledger in
+                    for (number, moment) in moments.enumerated() {
+                        let id = ReservationID(at: moment)
+                        let outcome = await ledger.submit(
+                            .book(
+                                Book(
+                                    id: id, request: RequestID(project: world.project, text: "d\(number)"),
+                                    content: Array(repeating: 0, count: 32),
+                                    call: Call(project: world.project, apiKey: world.apiKey, model: World.model),
+                                    report: Report(usage: try #require(Usage([("input", 1 << number)]))), occurredAt: moment, at: now)),
+                            for: world.organization)
+                        #expect(outcome.word == "settled")
+                    }
+                }
+                try await pool.withConnection { connection in
+                    try connection.query(RollUps.adopt)
+                    while try RollUps.step(world.organization, maximumEntries: 1, on: connection) {}
+                }
+                let days = [(first.adding(seconds: -86_400), first), (first, next), (next, next.adding(seconds: 86_400))].map {
+                    StatementSpan(start: $0.0, end: $0.1)
+                }
+                let report = try await pool.withConnection { try Check.run(on: $0) }
+                #expect(report.violations == 0, "\(report.findings.flatMap(\.samples))")
+                let before = try #require(try await store.spend(of: world.organization, in: days, by: [.model]))
+                #expect(before.map(\.calls) == [1, 2, 1] && before.map(\.span) == [0, 1, 2], "\(name): \(before)")
+                try await world.sql(["DELETE FROM spend_rollups WHERE span = 'quarter'"])
+                let after = try #require(try await store.spend(of: world.organization, in: days, by: [.model]))
+                #expect(after.map(\.cost) == before.map(\.cost) && after.map(\.calls) == before.map(\.calls), "\(name): \(after)")
+                await pool.shutdown()
+            }
+        }
+    }
+
     @Test("upkeep rolls up, adds the months and makes the day's check, without being asked")
     func upkeep() async throws {
         try await withDatabase { database in
@@ -118,7 +168,7 @@ struct RollUpTests {
             let connection = try await PostgresConnection.connect(database, logger: testLogger)
             let done: Query = """
                 SELECT (SELECT count(*) FROM check_runs WHERE violations IS NOT NULL) = 1 AND EXISTS (SELECT FROM rollup_positions AS p
-                    JOIN fences AS f USING (organization_id) WHERE organization_id = \(world.organization) AND f.version = p.version)
+                    JOIN fences AS f USING (organization_id) WHERE organization_id = \(world.organization) AND f.version = p.spend_version)
                 """
             while try await connection.query(done).rows[0].decode(as: Bool.self) == false { await Task.yield() }
             let months = try await connection.query(

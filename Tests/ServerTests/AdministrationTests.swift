@@ -82,6 +82,17 @@ import Testing
         }
     }
 
+    @Test("it stays, too, once calls are counted by its days without any budget")
+    func timeZoneOfDays() async throws {
+        try await withServer { served in
+            let world = try await World.make(served)
+            let call = try await world.reserve("call")
+            #expect(try await served.owner.patch("/v1/organization", ["time_zone": "Asia/Tokyo"]).status == 200)
+            #expect(try await world.caller.post("/v1/reservations/\(call.id)/settle", ["usage": ["input": 1]]).status == 200)
+            #expect(try await served.owner.patch("/v1/organization", ["time_zone": "UTC"]).code == "in_use")
+        }
+    }
+
     @Test("a changed amount is a new limit version, a changed name is not")
     func limitVersion() async throws {
         try await withServer { served in

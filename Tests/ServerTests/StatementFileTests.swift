@@ -1,8 +1,8 @@
 /// The file of a closed month over HTTP: the same bytes for ever, so it is fetched in parts, compressed, or not again at all.
 import Budgets
-import Foundation
 import HTTPTypes
 import Store
+import TestSupport
 import Testing
 
 @testable import Server
@@ -86,7 +86,7 @@ import Testing
                 let answer = try await get(served, [.acceptEncoding: codings])
                 #expect(answer.status == 200 && answer.headers[.contentEncoding] == "gzip", "\(codings): \(answer.headers)")
                 #expect(answer.headers[.eTag] == "W/\(tag)" && answer.headers[.vary] == "Accept-Encoding", "\(codings)")
-                #expect(try Self.expand(answer.bytes) == file, "\(codings)")
+                #expect(try gunzip(answer.bytes) == file, "\(codings)")
             }
             for codings in ["gzip;q=0", "gzip; q=0.000", "br", "identity"] {
                 let answer = try await get(served, [.acceptEncoding: codings])
@@ -104,22 +104,5 @@ import Testing
             let part = try await get(served, [.range: "bytes=0-1", .ifNoneMatch: "*"], path: path)
             #expect(part.status == 200 && part.bytes == whole.bytes, "\(part)")
         }
-    }
-
-    /// By the system's own program: what compressed it must not be its only judge.
-    private static func expand(_ bytes: [UInt8]) throws -> [UInt8] {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = ["gzip", "-dc"]
-        let (input, output) = (Pipe(), Pipe())
-        process.standardInput = input
-        process.standardOutput = output
-        try process.run()
-        try input.fileHandleForWriting.write(contentsOf: Data(bytes))
-        try input.fileHandleForWriting.close()
-        let expanded = try output.fileHandleForReading.readToEnd() ?? Data()
-        process.waitUntilExit()
-        #expect(process.terminationStatus == 0)
-        return Array(expanded)
     }
 }

@@ -47,6 +47,11 @@ struct GrowthMigrationTests {
             }
             let rolled = try await connection.query("SELECT sum(cost), sum(calls) FROM spend_rollups WHERE span = 'day'").rows[0]
             #expect(try rolled.decode(as: (Amount, Amount).self) == (cost, Amount(whole: 3000)))
+            // Made as UTC's days by 0007, and the organization's by 0027.
+            let places = try await connection.query(
+                "SELECT count(*), count(*) FILTER (WHERE starts_at = date_trunc('day', starts_at, 'Asia/Kolkata')) FROM usage_rollups WHERE span = 'day'"
+            ).rows[0].decode(as: (Int64, Int64).self)
+            #expect(places.0 > 80 && places.0 == places.1)
             await connection.close()
         }
     }

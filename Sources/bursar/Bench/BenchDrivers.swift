@@ -96,19 +96,20 @@ struct OpenLoop: LoadDriver {
     var calls: CallMaker
     let interval: TimeAmount
     var due: NIODeadline
-    let until: NIODeadline
+    /// Whether the load ends before the call that is due then.
+    let isOver: @Sendable (NIODeadline) -> Bool
     var measured = Measured()
     private var inFlight: NIODeadline = .now()
 
-    init(calls: CallMaker, interval: TimeAmount, start: NIODeadline, until: NIODeadline) {
+    init(calls: CallMaker, interval: TimeAmount, start: NIODeadline, isOver: @escaping @Sendable (NIODeadline) -> Bool) {
         self.calls = calls
         self.interval = interval
         due = start
-        self.until = until
+        self.isOver = isOver
     }
 
     mutating func next(now: NIODeadline) -> LoadStep {
-        guard due < until else { return .stop }
+        guard !isOver(due) else { return .stop }
         guard due <= now else { return .wait(until: due) }
         inFlight = due
         due = due + interval
@@ -125,14 +126,21 @@ struct OpenLoop: LoadDriver {
 extension LoadClient {
     /// Offers reservations at a fixed rate, over enough connections that a call in flight does not keep the next from leaving when it is due.
     func paced(_ heads: [RequestHead], perSecond: Double, seconds: Int) async throws -> Measured {
+        let until = NIODeadline.now() + .seconds(Int64(seconds))
+        return try await paced(heads, perSecond: perSecond) { due in due >= until }
+    }
+
+    /// The same until it is over.
+    func paced(
+        _ heads: [RequestHead], perSecond: Double, isOver: @escaping @Sendable (NIODeadline) -> Bool
+    ) async throws -> Measured {
         let interval = TimeAmount.nanoseconds(Int64(1e9 * Double(LoadClient.pacedConnections) / perSecond))
         let start = NIODeadline.now() + .milliseconds(100)
-        let until = start + .seconds(Int64(seconds))
         let run = UInt64.random(in: 0 ... .max)
         let parts = try await drive(connections: LoadClient.pacedConnections) { connection in
             OpenLoop(
                 calls: CallMaker(.reserve, heads: heads, prefix: "\(run)-\(connection)-"), interval: interval,
-                start: start + .nanoseconds(interval.nanoseconds * Int64(connection) / Int64(LoadClient.pacedConnections)), until: until)
+                start: start + .nanoseconds(interval.nanoseconds * Int64(connection) / Int64(LoadClient.pacedConnections)), isOver: isOver)
         }
         return parts.reduce(into: Measured()) { $0.add($1) }
     }

@@ -22,6 +22,8 @@ struct GrownWorld: Sendable {
     /// Features of each project that have a budget of their own.
     private let features: Int64
 
+    /// Of all organizations: none of its midnights is one of UTC's, so nothing is fast for want of a zone.
+    static var zone: Zone { Zone("Asia/Kolkata") ?? .utc }
     private static let teams: Int64 = 10
     private static let projects: Int64 = 50
     /// Entries made by one statement.
@@ -75,7 +77,7 @@ struct GrownWorld: Sendable {
         let key = APIKeySecret()
         let features = max(1, (budgets - 2 - teams) / projects)
         try await connection.flight([
-            "INSERT INTO organizations (organization_id, name, time_zone) VALUES (\(organization), \("Grown \(number)"), 'UTC')",
+            "INSERT INTO organizations (organization_id, name, time_zone) VALUES (\(organization), \("Grown \(number)"), \(zone.identifier))",
             "INSERT INTO fences (organization_id) VALUES (\(organization))",
             """
             INSERT INTO teams (organization_id, id, name, cost_center)
@@ -152,7 +154,7 @@ struct GrownWorld: Sendable {
         ), priced AS (
             SELECT *, ('{gpt-4o,gpt-4o-mini,claude-sonnet,claude-haiku}'::text[])[model + 1] AS model_name,
                    input * 0.0000025 AS input_cost, output * 0.00001 AS output_cost, input * 0.0000025 + output * 0.00001 AS cost,
-                   to_char(date_trunc('month', occurred_at, 'UTC') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS period,
+                   to_char(date_trunc('month', occurred_at, \(zone.identifier)) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS period,
                    (lpad(to_hex((extract(epoch FROM occurred_at) * 1000)::bigint), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8'
                     || substr(md5(n::text), 4, 15))::uuid AS id
             FROM made
@@ -190,7 +192,7 @@ struct GrownWorld: Sendable {
             """
             INSERT INTO budget_periods (organization_id, budget_id, subject, period_start, settled, held, ceiling)
             WITH months AS MATERIALIZED (
-                SELECT date_trunc('month', occurred_at, 'UTC') AS month, attribution_id, feature, end_user, sum(cost) AS cost
+                SELECT date_trunc('month', occurred_at, \(zone.identifier)) AS month, attribution_id, feature, end_user, sum(cost) AS cost
                 FROM ledger_entries WHERE organization_id = \(organization) GROUP BY 1, 2, 3, 4
             ), named AS (
                 SELECT m.*, n, n % \(teams) AS team FROM months AS m JOIN generate_series(0, \(projects) - 1) AS n ON md5('attribution' || n)::uuid = attribution_id

@@ -81,7 +81,7 @@ struct Growth: AsyncParsableCommand {
     private static func readReports(_ organization: OrganizationID, _ database: PostgresConfiguration) async throws {
         let pool = PostgresPool(database, size: 1, logger: quiet)
         let store = Store(pool: pool)
-        guard let zone = Zone("Asia/Kolkata") else { throw CommandError("no such zone") }
+        let zone = GrownWorld.zone
         let now = Instant.now().adding(seconds: -32 * 86_400)
         let month = PeriodRule(.month).span(containing: now, in: zone)
         let span = StatementSpan(start: month.start, end: month.end ?? now)

@@ -4,29 +4,16 @@ import Budgets
 import Chargeback
 import Postgres
 import Store
+import Synchronization
 
 extension Growth {
-    /// Closes the months that are over while calls go on at a fixed rate, and tells how long these took, before and meanwhile.
+    /// Calls a second that go on meanwhile.
+    private static let rate = 100.0
+
+    /// Closes the months that are over, the oldest first, and exports the last of them, and tells how long that took and how calls fared.
     static func closeMonths(
         of organization: OrganizationID, _ database: PostgresConfiguration, calling client: LoadClient, _ head: RequestHead, seconds: Int
     ) async throws {
-        let rate = 100.0
-        tell("reservations at \(fixed(rate, 0))/s", try await client.paced([head], perSecond: rate, seconds: seconds))
-        let meanwhile = try await withThrowingTaskGroup(of: Measured.self) { group in
-            group.addTask {
-                var meanwhile = Measured()
-                while !Task.isCancelled { meanwhile.add(try await client.paced([head], perSecond: rate, seconds: 1)) }
-                return meanwhile
-            }
-            try await closeMonths(organization, database)
-            group.cancelAll()
-            return try await group.reduce(into: Measured()) { $0.add($1) }
-        }
-        tell("reservations at \(fixed(rate, 0))/s while months are closed and exported", meanwhile)
-    }
-
-    /// Closes the months that are over, the oldest first, and exports the last of them.
-    private static func closeMonths(_ organization: OrganizationID, _ database: PostgresConfiguration) async throws {
         var patient = database
         patient.statementTimeout = .seconds(1800)
         let pool = PostgresPool(patient, size: 2, logger: quiet)
@@ -37,13 +24,31 @@ extension Growth {
                 .decode(as: Instant.self)
         }
         var last: StatementMonth?
+        tell("reservations at \(fixed(rate, 0))/s", try await client.paced([head], perSecond: rate, seconds: seconds))
         while let month = StatementMonth(at: start, in: zone), isOver(month, zone) {
-            try await close(month, of: organization, store)
+            try await whileCalling(client, head, "while \(month) was closed") { try await close(month, of: organization, store) }
             last = month
             start = month.span(in: zone).end
         }
-        if let last { try await export(last, of: organization, store, zone) }
+        if let last {
+            try await whileCalling(client, head, "while \(last) was copied") {
+                try await copy(last.span(in: zone), of: organization, store)
+            }
+            try await whileCalling(client, head, "while \(last) was exported") { try await export(last, of: organization, store) }
+        }
         await pool.shutdown()
+    }
+
+    /// Does something while calls go on at a fixed rate, and tells how long these took.
+    private static func whileCalling(
+        _ client: LoadClient, _ head: RequestHead, _ what: String, _ body: () async throws -> Void
+    ) async throws {
+        let isDone = Atomic(false)
+        async let calls = client.paced([head], perSecond: rate) { _ in isDone.load(ordering: .relaxed) }
+        defer { isDone.store(true, ordering: .relaxed) }
+        try await body()
+        isDone.store(true, ordering: .relaxed)
+        tell("  reservations at \(fixed(rate, 0))/s \(what)", try await calls)
     }
 
     private static func isOver(_ month: StatementMonth, _ zone: Zone) -> Bool {
@@ -70,9 +75,8 @@ extension Growth {
                 + "\(fixed(before, 1)) s of it until the books were closed")
     }
 
-    private static func export(_ month: StatementMonth, of organization: OrganizationID, _ store: Store, _ zone: Zone) async throws {
-        let span = month.span(in: zone)
-        let copying = ContinuousClock.now
+    private static func copy(_ span: StatementSpan, of organization: OrganizationID, _ store: Store) async throws {
+        let begin = ContinuousClock.now
         try await store.pool.withConnection { connection in
             try connection.script(
                 """
@@ -80,14 +84,15 @@ extension Growth {
                       AND occurred_at >= '\(span.start.rfc3339)' AND occurred_at < '\(span.end.rfc3339)') TO '/dev/null'
                 """)
         }
-        let copied = ContinuousClock.now
+        Terminal.say("COPY of its entries to nowhere: \(fixed((ContinuousClock.now - begin) / .seconds(1), 1)) s")
+    }
+
+    private static func export(_ month: StatementMonth, of organization: OrganizationID, _ store: Store) async throws {
+        let begin = ContinuousClock.now
         let statement = try await StatementExport(store: store, organization: organization)
-        let plan = try await statement.plan(.focus14, month: month)
-        let exporting = ContinuousClock.now
-        let (end, file) = try await statement.write(plan) { _ in }
+        let (end, file) = try await statement.write(try await statement.plan(.focus14, month: month)) { _ in }
         Terminal.say(
             "export of \(month): \(end.total.requests) calls as \(file.rowCount) FOCUS rows, \(file.byteCount >> 20) MiB, in "
-                + "\(fixed((ContinuousClock.now - exporting) / .seconds(1), 1)) s; COPY of the entries to nowhere: "
-                + "\(fixed((copied - copying) / .seconds(1), 1)) s")
+                + "\(fixed((ContinuousClock.now - begin) / .seconds(1), 1)) s")
     }
 }
