@@ -9,7 +9,7 @@ import Testing
 
 @testable import bursar
 
-@Suite("The memory of exports", .serialized, .timeLimit(.minutes(4))) struct ExportMemoryTests {
+@Suite("The memory of exports", .serialized, .timeLimit(.minutes(10))) struct ExportMemoryTests {
     /// Lines a month of two closed years. The smaller one's file has several pieces; of the larger one's, 11 MB more, any that were kept would
     /// show.
     private static let years: [(year: String, lines: Int64)] = [("2024", 2000), ("2025", 10_000)]
