@@ -54,8 +54,7 @@ struct GrownWorld: Sendable {
             }
             progress("organization \(number + 1) of \(size.organizations): reservations, counters and roll-ups")
             for query in derived(world.organization, entries: entries, at: at) { try await connection.query(query) }
-            try await connection.query(RollUps.adopt)
-            while try await RollUps.step(world.organization, maximumEntries: 500_000, on: connection) {}
+            try await rollUp(world.organization, on: connection)
         }
         for table: Query in [
             "VACUUM (ANALYZE) ledger_entries", "VACUUM (ANALYZE) reservations", "VACUUM (ANALYZE) budget_periods", "ANALYZE",
@@ -66,6 +65,18 @@ struct GrownWorld: Sendable {
         await connection.close()
         guard let first else { throw CommandError("a world needs an organization") }
         return first
+    }
+
+    /// Rolls everything up, in larger steps than the server's follower takes, which may be at it too: then its step is waited for.
+    private static func rollUp(_ organization: OrganizationID, on connection: PostgresConnection) async throws {
+        try await connection.query(RollUps.adopt)
+        let isBehind: Query = """
+            SELECT f.version > p.spend_version FROM fences AS f JOIN rollup_positions AS p USING (organization_id)
+            WHERE organization_id = \(organization) FOR UPDATE OF p
+            """
+        while try await connection.query(isBehind).rows.first?.decode(as: Bool.self) == true {
+            try await RollUps.step(organization, maximumEntries: 500_000, on: connection)
+        }
     }
 
     /// Teams, projects with a key each, models, prices, and budgets: one of the organization, one for each of its end users, one a team,
